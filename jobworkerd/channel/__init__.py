@@ -1,0 +1,1 @@
+"""The boundaries between the three processes, as data. Imports the standard library alone."""
