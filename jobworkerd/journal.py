@@ -50,7 +50,9 @@ class Journal:
             self._dropped += 1
 
     def _to_stderr(self, event: str, message: str, fields: dict[str, str]) -> None:
-        rest = "".join(f" {name.removeprefix('JOBWORKER_').lower()}={printable(value)}" for name, value in fields.items())
+        rest = "".join(
+            f" {name.removeprefix('JOBWORKER_').lower()}={printable(value)}" for name, value in fields.items()
+        )
         try:
             os.write(2, f"{self._identifier}: {event}: {printable(message)}{rest}\n".encode(errors="replace"))
         except OSError:
@@ -59,7 +61,10 @@ class Journal:
 
 def printable(text: str) -> str:
     """The text on one line: whatever is not printable as a backslash escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
 
 
 def _field(name: str, value: str) -> bytes:

@@ -294,6 +294,7 @@ class Ended(Message):
 @dataclass(frozen=True, slots=True)
 class Close(Message):
     """Close the job's pipes for good. Fds: the runner's own read ends, so that no close but a
-    recorder's worker's is the final one (it may hang: FACTS, pipe lock)."""
+    recorder's worker's is the final one (it may hang: FACTS, pipe lock).
+    """
 
     job_id: str
