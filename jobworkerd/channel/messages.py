@@ -138,9 +138,14 @@ class Stop(Message):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge(Message):
-    """What the runner held for this job (an exit, or a failed spawn) is committed: forget it."""
+    """What the runner held for this job is committed: forget it.
+
+    ``what`` is "exit" (of an Exited or a StartFailed) or "output" (of an OutputClosed): the two cross
+    each other on the channel.
+    """
 
     job_id: str
+    what: str
 
 
 # --- runner -> API --------------------------------------------------------------------------------
@@ -298,3 +303,20 @@ class Close(Message):
     """
 
     job_id: str
+
+
+# --- API -> runner, once it serves ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Serving(Message):
+    """The listener is bound: the worker can say that it is ready."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CannotServe(Message):
+    """It cannot be bound, or the key material cannot be used; the API exits."""
+
+    message: str

@@ -1,0 +1,250 @@
+"""Starts a job: fork without waiting, and the child's set-up up to execve.
+
+The runner never waits for the child: a hostile job of the same uid can stop it between setuid and
+exec, and a hung file system can hold its chdir. What goes wrong comes back on a close-on-exec pipe;
+an end of file there means executed (or killed: ``executed`` tells). The child waits for *go*, so
+that the ledger knows it before it can do anything. Each step's place is measured; DESIGN section 4
+has the order, and each comment here the reason.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import resource
+import signal
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import prctl
+
+from jobworkerd.rules import FIXED_PATH
+
+from . import privileges, procfs
+
+STAGES = (
+    "setsid",
+    "pdeathsig",
+    "cgroup",
+    "oom_score_adj",
+    "rlimit",
+    "keyring",
+    "capabilities",
+    "user",
+    "setuid",
+    "no_new_privs",
+    "chdir",
+    "execve",
+)
+_ERROR = struct.Struct("<BI")
+_STDIN, _STDOUT, _STDERR, _ERROR_FD, _GO_FD = range(5)
+_OUT_OF_THE_WAY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to execute, and as whom. ``uid`` is what ``user`` must still be."""
+
+    job_id: str
+    executable: str
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    dir: str
+    user: str
+    uid: int
+    cgroup: str | None
+    no_new_privs: bool
+    nofile: tuple[int, int]  # soft and hard, as the runner found them
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A forked child. The runner owns the three descriptors."""
+
+    pid: int
+    pidfd: int
+    error_fd: int
+    go_fd: int
+
+
+class SetupError(Exception):
+    """A step of the set-up failed: ``stage`` is one of STAGES, ``errno`` 0 where no call failed."""
+
+    def __init__(self, stage: str, errno: int) -> None:
+        super().__init__(stage, errno)
+        self.stage = stage
+        self.errno = errno
+
+
+def fork(program: Program, stdout: int, stderr: int) -> Child:
+    """Forks a child that waits for *go*, then executes the program. Raises OSError.
+
+    ``stdout`` and ``stderr`` are the write ends of its pipes; they stay open here.
+    """
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    runner = os.getpid()
+    # A signal for the runner must not run its handler in the child.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _child(program, runner, stdout, stderr, error_write, go_read)
+    except OSError:
+        os.close(error_read)
+        os.close(go_write)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.close(error_write)
+        os.close(go_read)
+    os.set_blocking(error_read, False)
+    return Child(pid, os.pidfd_open(pid), error_read, go_write)
+
+
+def go(child: Child) -> None:
+    """Lets the child go on; that it was killed meanwhile is no error here."""
+    try:
+        os.write(child.go_fd, b"g")
+    except BrokenPipeError:
+        return
+
+
+def outcome(child: Child) -> SetupError | None:
+    """What the error pipe says, once readable: None for executed. BlockingIOError: not yet known."""
+    data = os.read(child.error_fd, _ERROR.size)
+    if len(data) == _ERROR.size:
+        stage, number = _ERROR.unpack(data)
+        return SetupError(STAGES[stage], number)
+    process = procfs.read(child.pid)
+    if process is not None and process.dead and process.flags & procfs.PF_FORKNOEXEC:
+        return SetupError("execve", 0)  # killed before it got there
+    return None
+
+
+def _child(program: Program, runner: int, stdout: int, stderr: int, error: int, go_read: int) -> None:
+    """Never returns."""
+    stage = "setsid"
+    try:
+        _arrange_descriptors(stdout, stderr, error, go_read)
+        steps = _set_up(program, runner)
+        while True:
+            stage = next(steps)
+    except OSError as failure:
+        _tell(stage, failure.errno or 0)
+    except BaseException:
+        _tell(stage, 0)
+    finally:
+        os._exit(127)
+
+
+def _tell(stage: str, number: int) -> None:
+    os.write(_ERROR_FD, _ERROR.pack(STAGES.index(stage), number))
+
+
+def _arrange_descriptors(stdout: int, stderr: int, error: int, go_read: int) -> None:
+    """0 /dev/null, 1, 2, 3 errors, 4 go, and not one more, before anything waits.
+
+    Other jobs' pipes would else be held open by a child that waits.
+    """
+    null = os.open(os.devnull, os.O_RDONLY)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for fd in (null, stdout, stderr, error, go_read)]
+    for target, fd in enumerate(moved):
+        os.dup2(fd, target, inheritable=target <= _STDERR)
+    os.closerange(_GO_FD + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _set_up(program: Program, runner: int) -> Iterator[str]:
+    """Yields each stage's name before it does it, so that a failure is named by the last one."""
+    yield "setsid"
+    os.setsid()
+    yield "pdeathsig"
+    privileges.die_with(runner)
+    if not os.read(_GO_FD, 1):
+        os._exit(127)  # the runner died between fork and ledger
+    yield "cgroup"
+    if program.cgroup is not None:
+        _write(f"{program.cgroup}/cgroup.procs", "0")
+    yield "oom_score_adj"
+    _unprotect_from_oom()
+    yield "rlimit"
+    resource.setrlimit(resource.RLIMIT_NOFILE, program.nofile)
+    yield "keyring"
+    # As root: joined after setuid, 200 jobs exhaust the user's quota of keys.
+    privileges.join_new_keyring()
+    yield "capabilities"
+    privileges.clear_ambient()
+    confined = program.uid != 0 and program.no_new_privs
+    if confined and os.geteuid() == 0:
+        privileges.empty_bounding_set()
+    yield "user"
+    entry = pwd.getpwnam(program.user)
+    groups = os.getgrouplist(program.user, entry.pw_gid)
+    if entry.pw_uid != program.uid:
+        raise OSError(0, "the user is another one now")
+    yield "setuid"
+    privileges.change_ids(entry.pw_uid, entry.pw_gid, groups)
+    yield "no_new_privs"
+    if program.uid != 0:
+        privileges.zero_capabilities()
+    if program.no_new_privs:
+        prctl.set_no_new_privs(1)
+    yield "pdeathsig"
+    privileges.die_with(runner)
+    yield "chdir"
+    os.umask(0o027)
+    _enter(program.dir, entry.pw_dir)
+    yield "execve"
+    env = _environment(program, entry)
+    _default_signals()
+    os.execve(program.executable, program.argv, env)
+
+
+def _unprotect_from_oom() -> None:
+    """Jobs do not inherit a protection of the runner's; raising one's score needs no right."""
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        protected = int(file.read()) < 0
+    if protected:
+        _write("/proc/self/oom_score_adj", "0")
+
+
+def _enter(wanted: str, home: str) -> None:
+    """As the job's user: what root may enter is no measure."""
+    if wanted:
+        os.chdir(wanted)
+        return
+    try:
+        os.chdir(home)
+    except OSError:
+        os.chdir("/")
+
+
+def _environment(program: Program, entry: pwd.struct_passwd) -> dict[str, str]:
+    """Built from nothing, as CONTRACT has it; the caller's come last."""
+    own = {
+        "PATH": FIXED_PATH,
+        "HOME": entry.pw_dir,
+        "USER": entry.pw_name,
+        "LOGNAME": entry.pw_name,
+        "SHELL": entry.pw_shell or "/bin/sh",
+        "LANG": "C.UTF-8",
+        "JOBWORKER_JOB_ID": program.job_id,
+    }
+    return own | dict(item.split("=", 1) for item in program.env)
+
+
+def _default_signals() -> None:
+    """All to default (Python ignores SIGPIPE and SIGXFSZ), then unblocked; one pending takes effect now."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
