@@ -227,8 +227,7 @@ def _line(text: str, section: str, number: int, key: str | None) -> int:
             inside = header[1] == section and seen == number
             if inside:
                 found = line_number
-        elif assigned is not None and assigned[1] == (key if inside else section):
-            # In its section; or the section written as a key at the top, "server.listen = …".
-            if inside or seen < 0:
-                return line_number
+        # In its section; or the section written as a key at the top, "server.listen = …".
+        elif assigned is not None and (inside or seen < 0) and assigned[1] == (key if inside else section):
+            return line_number
     return found
