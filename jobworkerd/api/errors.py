@@ -1,0 +1,77 @@
+"""What can go wrong for a caller, and how the wire says it: one table from reason to status code.
+
+Each error carries google.rpc.Status in ``grpc-status-details-bin`` with one ErrorInfo: a stable
+``reason``, domain "jobworker", and metadata (https://google.aip.dev/193).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import traceback
+from typing import Any, NoReturn
+
+import grpc
+
+from jobworkerd.journal import ERROR, Journal
+from jobworkerd.v1 import error_details_pb2, status_pb2
+
+_Code = grpc.StatusCode
+
+CODES = {
+    "INVALID_FIELD": _Code.INVALID_ARGUMENT,
+    "MALFORMED_ID": _Code.INVALID_ARGUMENT,
+    "AMBIGUOUS_ID": _Code.INVALID_ARGUMENT,
+    "NO_SUCH_JOB": _Code.NOT_FOUND,
+    "NO_CALLER": _Code.UNAUTHENTICATED,
+    "NOT_GRANTED": _Code.PERMISSION_DENIED,
+    "REFUSED": _Code.PERMISSION_DENIED,
+    "EXEC_FAILED": _Code.FAILED_PRECONDITION,
+    "START_TIMEOUT": _Code.FAILED_PRECONDITION,
+    "STOPPED_BEFORE_START": _Code.FAILED_PRECONDITION,
+    "NO_OUTPUT": _Code.RESOURCE_EXHAUSTED,
+    "TOO_MANY_JOBS": _Code.RESOURCE_EXHAUSTED,
+    "TABLE_NOT_WRITABLE": _Code.RESOURCE_EXHAUSTED,
+    "REQUEST_ID_REUSED": _Code.ALREADY_EXISTS,
+    "NAME_IN_USE": _Code.ALREADY_EXISTS,
+    "DRAINING": _Code.UNAVAILABLE,
+    "CANNOT_BE_KILLED": _Code.DEADLINE_EXCEEDED,
+    "OFFSET_BEYOND_END": _Code.OUT_OF_RANGE,
+    "INTERNAL": _Code.INTERNAL,
+}
+
+
+class CallError(Exception):
+    """An expected failure: ``reason`` is a key of CODES, ``message`` one line for people."""
+
+    def __init__(self, reason: str, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata
+
+
+def invalid(field: str, problem: str) -> CallError:
+    """A field of the request is wrong."""
+    return CallError("INVALID_FIELD", f"{field}: {problem}", field=field)
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: CallError) -> NoReturn:
+    """Ends the call with the error."""
+    code = CODES[error.reason]
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain="jobworker", metadata=error.metadata)
+    status = status_pb2.Status(code=code.value[0], message=error.message)
+    status.details.add().Pack(info)
+    trailing = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(code, error.message, trailing)
+    raise AssertionError("abort always raises")
+
+
+def translate(error: Exception, journal: Journal) -> CallError:
+    """Any exception of a call as a CallError; a bug is INTERNAL, with its traceback in the journal."""
+    if isinstance(error, CallError):
+        return error
+    if isinstance(error, sqlite3.OperationalError):
+        journal.event("table_not_writable", f"the job table cannot be used: {error}", ERROR)
+        return CallError("TABLE_NOT_WRITABLE", f"the job table cannot be used: {error}; nothing was started")
+    journal.event("bug", traceback.format_exc(), ERROR)
+    return CallError("INTERNAL", "an error in the worker; its journal has the traceback")

@@ -1,0 +1,82 @@
+"""A page of the table: filters, and a token that goes on behind the last row (https://google.aip.dev/158)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import replace
+
+from jobworkerd import rules
+from jobworkerd.v1 import jobworker_pb2 as pb
+
+from .errors import invalid
+from .store import Filter, Row, Store
+
+_DEFAULT = 50
+_MOST = 1000
+_MAX_PAGE_BYTES = 1 << 20
+
+
+async def page(
+    request: pb.QueryRunningProcessesRequest, store: Store, visible: Callable[[str], bool]
+) -> tuple[list[Row], str]:
+    """Rows, newest first, and the next page's token, empty on the last one.
+
+    A page ends early where its rows reach 1 MiB: one command line may have 128 KiB.
+    """
+    if request.page_size < 0:
+        raise invalid("page_size", "must not be negative")
+    size = min(request.page_size or _DEFAULT, _MOST)
+    wanted = _filter(request)
+    rows: list[Row] = []
+    weight = 0
+    while True:
+        batch = await store.page(wanted, size + 1)
+        for row in batch:
+            if not visible(row.caller) or not _owned(request.owner, row.caller):
+                continue
+            weight += sum(len(item) for item in (row.command, row.dir, *row.args)) + len(row.report)
+            if rows and (len(rows) == size or weight > _MAX_PAGE_BYTES):
+                return rows, _token(rows[-1])
+            rows.append(row)
+        if len(batch) <= size:
+            return rows, ""
+        wanted = _behind(wanted, batch[-1])
+
+
+def _owned(pattern: str, owner: str) -> bool:
+    return not pattern or rules.text_matches(pattern, owner)
+
+
+def _filter(request: pb.QueryRunningProcessesRequest) -> Filter:
+    try:
+        states = tuple(pb.State.Name(state) for state in request.states)
+    except ValueError:
+        raise invalid("states", "holds a state that does not exist") from None
+    return Filter(
+        running_only=request.running_only,
+        states=states,
+        since_ns=request.since.ToNanoseconds() if request.HasField("since") else 0,
+        until_ns=request.until.ToNanoseconds() if request.HasField("until") else 0,
+        before=_before(request.page_token),
+        labels=dict(request.labels),
+    )
+
+
+def _behind(wanted: Filter, row: Row) -> Filter:
+    return replace(wanted, before=(row.start_time_ns, row.job_id))
+
+
+def _token(row: Row) -> str:
+    return base64.urlsafe_b64encode(f"{row.start_time_ns} {row.job_id}".encode()).decode()
+
+
+def _before(token: str) -> tuple[int, str] | None:
+    if not token:
+        return None
+    try:
+        start, job_id = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
+        return int(start), job_id
+    except (ValueError, binascii.Error):
+        raise invalid("page_token", "is not one that an earlier page gave") from None

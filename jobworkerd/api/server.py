@@ -1,0 +1,101 @@
+"""The gRPC server: credentials that a reload replaces, limits, health. It knows no jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from jobworkerd.v1 import health_pb2, health_pb2_grpc, jobworker_pb2, jobworker_pb2_grpc
+
+from . import tls
+from .access import Rule, guarded, unguarded_methods
+from .service import Service
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share it
+    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+class CannotListen(Exception):
+    """An address is in use, or not this host's."""
+
+
+class Credentials:
+    """The key material in force; each new connection sees the newest."""
+
+    def __init__(self, material: tls.KeyMaterial) -> None:
+        self.material = material
+
+    def for_grpc(self) -> grpc.ServerCredentials:
+        """Asked again by grpc, in a thread of its own, at each handshake."""
+        return grpc.dynamic_ssl_server_credentials(
+            _certificates(self.material),
+            lambda: _certificates(self.material),
+            require_client_authentication=True,
+        )
+
+
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """grpc.health.v1: SERVING until the worker drains. Watch is not offered: what changes ends the process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.serving = True
+
+    @property
+    def policy(self) -> Any:  # noqa: ANN401 -- what ``guarded`` needs of a service
+        """As the service's, so that ``guarded`` works for both."""
+        return self._service.policy
+
+    @property
+    def journal(self) -> Any:  # noqa: ANN401
+        """The service's."""
+        return self._service.journal
+
+    @property
+    def denials(self) -> Any:  # noqa: ANN401
+        """The service's."""
+        return self._service.denials
+
+    @guarded(Rule.GRANTED)
+    async def Check(self, _: Any, __: Any) -> Any:  # noqa: ANN401, N802 -- the proto's
+        """Of the whole server."""
+        status = health_pb2.HealthCheckResponse
+        return status(status=status.SERVING if self.serving else status.NOT_SERVING)
+
+
+def build(service: Service, credentials: Credentials, listen: tuple[str, ...]) -> tuple[Any, Health]:
+    """A server bound to its addresses, not yet started. CannotListen; AssertionError for a method without a rule."""
+    descriptor = jobworker_pb2.DESCRIPTOR.services_by_name["JobWorker"]
+    missing = unguarded_methods(service, descriptor)
+    assert not missing, f"methods without an access rule: {missing}"
+    server = grpc.aio.server(options=_OPTIONS)
+    jobworker_pb2_grpc.add_JobWorkerServicer_to_server(service, server)
+    health = Health(service)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for address in listen:
+        try:
+            bound = server.add_secure_port(address, credentials.for_grpc())
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            raise CannotListen(
+                f"cannot listen on {address}: in use, or not an address of this host; "
+                "try: ss -ltnp, or another server.listen"
+            )
+    return server, health
+
+
+def _certificates(material: tls.KeyMaterial) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(material.key, material.cert)], root_certificates=material.ca
+    )

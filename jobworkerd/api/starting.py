@@ -1,0 +1,177 @@
+"""A start, exactly once: the intent is durable before the runner is asked, and no cancelled call cancels that."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from jobworkerd.channel import messages
+from jobworkerd.config import Config
+from jobworkerd.v1 import jobworker_pb2 as pb
+
+from . import request as requests
+from .access import Caller
+from .convert import errno_name
+from .errors import CallError
+from .jobs import Jobs, Live, not_found_on_path
+from .policy import Policy, Wanted
+from .store import Row, Store
+
+_REASONS = {
+    "REFUSED": "REFUSED",
+    "NO_OUTPUT": "NO_OUTPUT",
+    "START_TIMEOUT": "START_TIMEOUT",
+    "CALLER": "STOPPED_BEFORE_START",
+    "SHUTDOWN": "STOPPED_BEFORE_START",
+    "NEVER_STARTED": "START_TIMEOUT",
+}
+
+
+class Starting:
+    """Turns requests into jobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Jobs,
+        send: Callable[[messages.Message], None],
+        welcome: messages.Welcome,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._send = send
+        self._welcome = welcome
+        self._tasks: set[asyncio.Task[Row]] = set()
+        self.draining = False
+
+    async def start(
+        self, request: pb.StartRequest, caller: Caller, policy: Policy, config: Config
+    ) -> tuple[Row, bool]:
+        """The job, and whether the request had been answered before. CallError, also for one that failed."""
+        requests.check(request)
+        digest = requests.digest(request, self._store.salt)
+        row = await self._answered(request, caller, digest)
+        if row is not None and row.reason != "NEVER_STARTED":
+            return await self._decided(row), True
+        if self.draining:
+            raise CallError("DRAINING", "the worker is stopping and starts no more jobs; try again later")
+        user = request.user or policy.default_user(caller.identity)
+        program = await asyncio.to_thread(requests.find, request, user)
+        names = [item.partition("=")[0] for item in request.env]
+        grant = policy.allow(
+            caller.identity, user, program.uid, Wanted(program.executable, request.args, names)
+        )
+        self._check_limits(caller, config, grant.max_running)
+        if row is None:
+            row = self._intent(request, caller, digest, user, grant.rule)
+        task = asyncio.create_task(self._launch(row, request, program))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        started = await asyncio.shield(task)
+        return self._outcome(started), started.job_id != row.job_id
+
+    async def _answered(self, request: pb.StartRequest, caller: Caller, digest: bytes) -> Row | None:
+        if not request.request_id:
+            return None
+        row = await self._store.by_request(caller.identity, request.request_id)
+        if row is not None and row.digest != digest:
+            why = f"request id {request.request_id} stands for another request, job {row.job_id}"
+            raise CallError("REQUEST_ID_REUSED", why, job_id=row.job_id)
+        return row
+
+    async def _decided(self, row: Row) -> Row:
+        live = self._jobs.get(row.job_id)
+        if live is not None:
+            row = await _wait_for_decision(live)
+        return self._outcome(row)
+
+    def _check_limits(self, caller: Caller, config: Config, of_grant: int) -> None:
+        running = self._jobs.running
+        if config.jobs.max_running and len(running) >= config.jobs.max_running:
+            raise CallError(
+                "TOO_MANY_JOBS", f"{len(running)} jobs are running (max_running); wait for one to end"
+            )
+        own = sum(row.caller == caller.identity for row in running)
+        if of_grant and own >= of_grant:
+            raise CallError("TOO_MANY_JOBS", f"{own} of your jobs are running (your grant's max_running)")
+
+    def _intent(self, request: pb.StartRequest, caller: Caller, digest: bytes, user: str, rule: str) -> Row:
+        now = time.time_ns()
+        job_id = str(uuid.uuid4())
+        return Row(
+            job_id=job_id,
+            caller=caller.identity,
+            request_id=request.request_id or job_id,
+            digest=digest,
+            name=request.name,
+            labels=dict(request.labels),
+            command=request.command,
+            args=list(request.args),
+            dir=request.dir,
+            user=user,
+            rule=rule,
+            start_time_ns=now,
+            start_stamp=datetime.fromtimestamp(now // 10**9, UTC).strftime("%Y%m%dT%H%M%SZ"),
+            instance_id=self._welcome.instance_id,
+            boot_id=self._welcome.boot_id,
+        )
+
+    async def _launch(self, row: Row, request: pb.StartRequest, program: requests.Program) -> Row:
+        if row.reason == "NEVER_STARTED":
+            row = replace(
+                row, state="STARTING", reason="", error="", end_time_ns=0, output_closed=False,
+                instance_id=self._welcome.instance_id, boot_id=self._welcome.boot_id,
+            )  # fmt: skip
+            await self._store.update([row])
+        else:
+            other = await self._insert(row)
+            if other is not None:
+                return other
+        live = self._jobs.add(row)
+        if not program.found:
+            await self._jobs.settle(not_found_on_path(row))
+            return live.row
+        self._send(
+            messages.Start(
+                row.job_id, row.start_stamp, row.caller, row.rule, row.user, program.uid, program.executable,
+                (request.command, *request.args), tuple(request.env), request.dir,
+            )
+        )  # fmt: skip
+        return await _wait_for_decision(live)
+
+    async def _insert(self, row: Row) -> Row | None:
+        """None for done; the other job where the same request came twice at once. CallError NAME_IN_USE."""
+        try:
+            await self._store.insert(row)
+        except sqlite3.IntegrityError:
+            other = await self._store.by_request(row.caller, row.request_id)
+            if other is None:
+                raise CallError("NAME_IN_USE", f"a job of yours named {row.name} has not ended") from None
+            if other.digest != row.digest:
+                raise CallError(
+                    "REQUEST_ID_REUSED", f"request id {row.request_id} stands for another request"
+                ) from None
+            live = self._jobs.get(other.job_id)
+            return await _wait_for_decision(live) if live is not None else other
+        return None
+
+    def _outcome(self, row: Row) -> Row:
+        """The row of a start that succeeded; a CallError, the same each time, for one that did not."""
+        if row.state == "FAILED_TO_START" or row.reason == "NEVER_STARTED":
+            raise CallError(
+                _REASONS.get(row.reason, "EXEC_FAILED"), row.error, job_id=row.job_id,
+                errno=errno_name(row.errno), stage=row.stage,
+            )  # fmt: skip
+        return row
+
+
+async def _wait_for_decision(live: Live) -> Row:
+    """Until it is known whether the program was executed, or the runner says that this takes longer."""
+    while live.row.state == "STARTING" and not live.pending:
+        await live.changed.wait()
+    return live.row
