@@ -95,7 +95,7 @@ def admit(service: Service, rule: Rule, context: _Context) -> Caller:
 
 def caller_of(context: _Context, prefix: str) -> Caller:
     """From the certificate that the handshake verified."""
-    pem = context.auth_context().get("x509_pem_cert", [b""])[0]
+    pem = next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
     if not pem:
         raise CallError("NO_CALLER", "no client certificate")
     certificate = x509.load_pem_x509_certificate(pem)

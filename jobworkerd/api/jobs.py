@@ -108,9 +108,10 @@ class Jobs:
                 done = True
                 changed |= {row.job_id: row for row in self._lost(changed)}
                 continue
+            job_id: str = message.job_id  # type: ignore[attr-defined]  # all others are a job's
             if type(message) in _ACKNOWLEDGED:
-                acknowledge.append(messages.Acknowledge(message.job_id, _ACKNOWLEDGED[type(message)]))
-            live = self._live.get(message.job_id)  # type: ignore[attr-defined]
+                acknowledge.append(messages.Acknowledge(job_id, _ACKNOWLEDGED[type(message)]))
+            live = self._live.get(job_id)
             if live is None:
                 continue  # settled before the runner heard so
             row = changed.get(live.row.job_id) or replace(live.row)

@@ -74,7 +74,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
 
 def build(service: Service, credentials: Credentials, listen: tuple[str, ...]) -> tuple[Any, Health]:
-    """A server bound to its addresses, not yet started. CannotListen; AssertionError for a method without a rule."""
+    """A server bound to its addresses, not yet started. CannotListen; a method without a rule is a bug."""
     descriptor = jobworker_pb2.DESCRIPTOR.services_by_name["JobWorker"]
     missing = unguarded_methods(service, descriptor)
     assert not missing, f"methods without an access rule: {missing}"

@@ -57,7 +57,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
             pid=row.pid,
             uuid=row.job_id,
             start_time=convert.timestamp(row.start_time_ns),
-            state=pb.State.Value(row.state),
+            state=row.state,
             repeated_request=repeated,
         )
 
@@ -151,7 +151,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
                 yield pb.StreamOutputResponse(chunk=pb.OutputChunk(stream=stream, offset=offset, data=data))
         yield pb.StreamOutputResponse(
             trailer=pb.OutputTrailer(
-                state=pb.State.Value(row.state),
+                state=row.state,
                 exit_status=convert.exit_status(row),
                 stdout_bytes=ends[0],
                 stderr_bytes=ends[1],

@@ -1,4 +1,4 @@
-"""A start, exactly once: the intent is durable before the runner is asked, and no cancelled call cancels that."""
+"""A start, exactly once: the intent is durable before the runner is asked, whatever becomes of the call."""
 
 from __future__ import annotations
 

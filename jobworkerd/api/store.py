@@ -46,7 +46,7 @@ class SchemaError(Exception):
 
 @dataclass(slots=True)
 class Row:
-    """One job as the table keeps it: ``state`` and ``reason`` as the proto names them, times in ns, 0 for none."""
+    """One job as the table keeps it: ``state`` and ``reason`` as the proto names them, times in ns, 0: none."""
 
     job_id: str
     caller: str
@@ -153,7 +153,8 @@ class Store:
 
     async def page(self, wanted: Filter, limit: int) -> list[Row]:
         """The next ``limit`` rows of a list, newest first."""
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[int | str] = []
         if wanted.running_only:
             where.append("end_time_ns = 0")
         if wanted.states:
