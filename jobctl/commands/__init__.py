@@ -1,1 +1,1 @@
-"""One file a verb."""
+"""One file a verb: EXAMPLE, add_options(parser), run(session). Options, one call, print."""

@@ -102,4 +102,5 @@ async def process_info(config: Config, row: Row, live: Live | None) -> pb.Proces
         output_complete=row.output_complete,
         output_paused=errno_name(paused),
         kill_report=kill_report(report),
+        stage=row.stage,
     )

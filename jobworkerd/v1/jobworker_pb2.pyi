@@ -125,7 +125,7 @@ class OutputTrailer(_message.Message):
     def __init__(self, state: _Optional[_Union[State, str]] = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., output_closed: bool = ...) -> None: ...
 
 class ProcessInfo(_message.Message):
-    __slots__ = ["args", "caller", "command", "dir", "end_time", "errno_name", "error", "exit_status", "is_running", "kill_report", "labels", "log_path", "name", "output_closed", "output_complete", "output_paused", "pid", "process_name", "reason", "reason_by", "rule", "start_time", "state", "stderr", "stderr_path", "stdout", "stdout_path", "user", "uuid"]
+    __slots__ = ["args", "caller", "command", "dir", "end_time", "errno_name", "error", "exit_status", "is_running", "kill_report", "labels", "log_path", "name", "output_closed", "output_complete", "output_paused", "pid", "process_name", "reason", "reason_by", "rule", "stage", "start_time", "state", "stderr", "stderr_path", "stdout", "stdout_path", "user", "uuid"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +154,7 @@ class ProcessInfo(_message.Message):
     REASON_BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +184,7 @@ class ProcessInfo(_message.Message):
     reason: Reason
     reason_by: str
     rule: str
+    stage: str
     start_time: _timestamp_pb2.Timestamp
     state: State
     stderr: OutputInfo
@@ -191,7 +193,7 @@ class ProcessInfo(_message.Message):
     stdout_path: str
     user: str
     uuid: str
-    def __init__(self, uuid: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., process_name: _Optional[str] = ..., is_running: bool = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., reason_by: _Optional[str] = ..., error: _Optional[str] = ..., errno_name: _Optional[str] = ..., command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., caller: _Optional[str] = ..., rule: _Optional[str] = ..., log_path: _Optional[str] = ..., stdout_path: _Optional[str] = ..., stderr_path: _Optional[str] = ..., stdout: _Optional[_Union[OutputInfo, _Mapping]] = ..., stderr: _Optional[_Union[OutputInfo, _Mapping]] = ..., output_closed: bool = ..., output_complete: bool = ..., output_paused: _Optional[str] = ..., kill_report: _Optional[_Union[KillReport, _Mapping]] = ...) -> None: ...
+    def __init__(self, uuid: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., process_name: _Optional[str] = ..., is_running: bool = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., reason_by: _Optional[str] = ..., error: _Optional[str] = ..., errno_name: _Optional[str] = ..., command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., caller: _Optional[str] = ..., rule: _Optional[str] = ..., log_path: _Optional[str] = ..., stdout_path: _Optional[str] = ..., stderr_path: _Optional[str] = ..., stdout: _Optional[_Union[OutputInfo, _Mapping]] = ..., stderr: _Optional[_Union[OutputInfo, _Mapping]] = ..., output_closed: bool = ..., output_complete: bool = ..., output_paused: _Optional[str] = ..., kill_report: _Optional[_Union[KillReport, _Mapping]] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class QueryOneProcessRequest(_message.Message):
     __slots__ = ["tail_bytes", "uuid"]

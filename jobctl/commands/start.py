@@ -1,0 +1,28 @@
+"""``jobctl start``: start a job, print its id, return."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobctl import render
+from jobctl.session import Session
+
+from . import launch
+
+EXAMPLE = "example: jobctl start --name backup -- rsync -a /srv/ /backup/"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """See launch."""
+    launch.add_options(parser)
+
+
+def run(session: Session) -> int:
+    """The exit code."""
+    job = session.client.start(launch.request(session)).uuid
+    if session.format in ("json", "jsonl"):
+        record = render.job(session.client.query(job).process_info)
+        session.out(render.as_json(record, indent=session.format == "json"))
+    else:
+        session.out(f"{job}\n")
+    return 0

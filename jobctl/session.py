@@ -1,0 +1,51 @@
+"""What a verb gets: its options, where to print, and the connection, made when it is first asked for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from . import contexts
+
+if TYPE_CHECKING:
+    from .client import Client
+
+
+class Session:
+    """One invocation of jobctl."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """Connected lazily: grpc takes longer to import than most verbs take to answer."""
+        if self._client is None:
+            from .client import Client
+
+            context = contexts.find(vars(self.options), os.environ)
+            self._client = Client(context, self.options.connect_timeout)
+        return self._client
+
+    @property
+    def format(self) -> str:
+        """table, json, jsonl or id."""
+        return str(self.options.output)
+
+    def out(self, text: str) -> None:
+        """Data, to stdout."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """A message for people, to stderr; not with -q."""
+        if not self.options.quiet:
+            print(f"jobctl: {text}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._client is not None:
+            self._client.close()
