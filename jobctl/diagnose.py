@@ -20,6 +20,9 @@ from .contexts import Context
 from .errors import Failure
 from .failure import NOT_ALLOWED, UNREACHABLE, USAGE
 
+_REFUSAL_SECONDS = 0.5
+"""A server that refuses a certificate closes at once; one that accepts it waits for us to speak."""
+
 _RENEW = "ask for a new one: jobworker-pki client URI --out FILE, on the server"
 
 
@@ -101,7 +104,7 @@ def _handshake(context: Context, timeout: float) -> Failure:
     try:
         with raw, _tls(context).wrap_socket(raw, server_hostname=context.server_name or host) as tls:
             # Refusals of our certificate come after the handshake, as an end of file.
-            tls.settimeout(timeout)
+            tls.settimeout(_REFUSAL_SECONDS)
             if not tls.recv(1):
                 return _not_accepted(context)
     except ssl.SSLCertVerificationError as error:
@@ -114,7 +117,11 @@ def _handshake(context: Context, timeout: float) -> Failure:
             f"{context.server} does not speak TLS 1.3: not a jobworker?",
             "check server of the context",
         )
-    except (ConnectionError, TimeoutError):
+    except TimeoutError:
+        return _unreachable(
+            "NO_ANSWER", f"{context.server} is there and does not answer", "again, it may be starting"
+        )
+    except ConnectionError:
         return _not_accepted(context)
     return _unreachable(
         "NO_ANSWER", f"{context.server} is there and does not answer", "again, it may be starting"

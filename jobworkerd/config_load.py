@@ -113,7 +113,9 @@ def warnings(config: Config) -> list[str]:
 
 
 def key_of(field_name: str) -> str:
-    """The TOML key of a dataclass's field: the unit is the value's there."""
+    """The TOML key of a dataclass's field: the unit is the value's there, but where it tells two keys apart."""
+    if field_name == "keep_bytes":
+        return field_name
     return field_name.removesuffix("_seconds").removesuffix("_bytes")
 
 

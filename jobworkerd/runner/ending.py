@@ -131,7 +131,8 @@ class Ending:
         """SIGKILL through every net, and again until the job is empty."""
         job.timers["overdue"] = self._loop.after(_OVERDUE_SECONDS, lambda: self._overdue(job))
         self._kill_again(job, _FIRST_RETRY_SECONDS)
-        self._say_signalled(job, signal.SIGKILL)
+        if job.executed:
+            self._say_signalled(job, signal.SIGKILL)
 
     def reap(self, job: Job) -> Exited | StartFailed:
         """Collects the leader, lets go of what the kernel holds for the job, and says how it ended."""

@@ -137,7 +137,7 @@ def _boot(root: Path, name: str, folder: Path) -> tuple[subprocess.Popen[bytes],
 
 
 def _leader_when_ready(notify: socket.socket) -> int:
-    """nspawn tells the pid of its PID 1 at once, and passes on the READY=1 of that."""
+    """Nspawn tells the pid of its PID 1 at once, and passes on the READY=1 of that."""
     leader = 0
     while True:
         message = notify.recv(4096).decode()
@@ -148,7 +148,7 @@ def _leader_when_ready(notify: socket.socket) -> int:
 
 
 def _end(nspawn: subprocess.Popen[bytes]) -> None:
-    """nspawn ends when its PID 1 has, or is killed, which kills that PID 1 (it set PDEATHSIG)."""
+    """Nspawn ends when its PID 1 has, or is killed, which kills that PID 1 (it set PDEATHSIG)."""
     try:
         nspawn.wait(timeout=10)
     except subprocess.TimeoutExpired:
