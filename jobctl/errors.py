@@ -49,7 +49,7 @@ def from_rpc(error: grpc.RpcError) -> Failure | None:
         info.reason,
         _one_line(call.details()),
         _HINTS.get(info.reason, ""),
-        info.metadata.get("errno", ""),
+        info.metadata,
     )
 
 

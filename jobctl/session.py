@@ -7,7 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from . import contexts
+from . import contexts, plain
+from .failure import Failure
 
 if TYPE_CHECKING:
     from .client import Client
@@ -44,6 +45,11 @@ class Session:
         """A message for people, to stderr; not with -q."""
         if not self.options.quiet:
             print(f"jobctl: {text}", file=sys.stderr)
+
+    def complain(self, failure: Failure) -> None:
+        """An error, to stderr."""
+        wants_json = self.format in ("json", "jsonl")
+        sys.stderr.write(plain.error_json(failure) if wants_json else plain.error_lines(failure))
 
     def close(self) -> None:
         """Ends the connection."""

@@ -73,14 +73,8 @@ def _not_started(session: Session, failure: Failure) -> int:
     """A program that could not be executed is the job's affair: 126 and 127, as in a shell."""
     if failure.reason != "EXEC_FAILED":
         raise failure
-    from jobctl import plain
-
-    code = ends.not_started("execve" if failure.message.startswith("cannot execute") else "", failure.errno)
-    shown = Failure(code, failure.reason, failure.message, failure.hint)
-    import sys
-
-    json_wanted = session.format in ("json", "jsonl")
-    sys.stderr.write(plain.error_json(shown) if json_wanted else plain.error_lines(shown))
+    code = ends.not_started(failure.metadata["stage"], failure.metadata["errno"])
+    session.complain(Failure(code, failure.reason, failure.message, failure.hint))
     return code
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
-from jobctl import plain
 from jobctl.failure import Failure
 from jobctl.session import Session
 
@@ -22,7 +20,6 @@ def each(session: Session, jobs: Sequence[str], do: Callable[[str], int], failed
         try:
             codes.append(do(job))
         except Failure as failure:
-            json_wanted = session.format in ("json", "jsonl")
-            sys.stderr.write(plain.error_json(failure) if json_wanted else plain.error_lines(failure))
+            session.complain(failure)
             codes.append(failed if failed is not None else failure.code)
     return next((code for code in codes if code), 0)

@@ -65,7 +65,7 @@ class Runner:
             ledger = Ledger(f"{folder}/ledger")
         except OSError as error:
             raise StartError(f"cannot write {folder}: {error.strerror}") from None
-        cgroups = cgroup.prepare(self._systemd.present, config.server.state_dir)
+        self._cgroups = cgroups = cgroup.prepare(self._systemd.present, config.server.state_dir)
         if cgroups.base is None:
             why = "no cgroup can be made for jobs: escapees are found by their environment"
             self._journal.event("no_cgroup", why, WARNING)
@@ -95,6 +95,8 @@ class Runner:
         self.recorder.start()
         self.api.start()
         self._loop.run()
+        if self._cgroups.base is not None:
+            cgroup.remove(self._cgroups.base)
         return self._exit_code
 
     # --- from the peers -----------------------------------------------------------------------

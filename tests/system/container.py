@@ -82,7 +82,7 @@ class Container:
 
     def _enter(self, argv: Sequence[str], user: str | None) -> list[str]:
         become = ["runuser", "-u", user, "--"] if user else []
-        enter = ["nsenter", "--target", str(self._leader), "--all", "--wd=/"]
+        enter = ["nsenter", "--target", str(self._leader), "--all", "--wdns=/"]
         return [*enter, "env", "-i", *_ENVIRONMENT, *become, *argv]
 
 
