@@ -28,7 +28,7 @@ _RENEW = "ask for a new one: jobworker-pki client URI --out FILE, on the server"
 
 def connection(context: Context, timeout: float) -> Failure:
     """The cause, in one line."""
-    return _own_certificate(context) or _handshake(context, min(timeout, 5.0))
+    return _own_certificate(context) or _handshake(context, max(1.0, min(timeout, 5.0)))
 
 
 def _own_certificate(context: Context) -> Failure | None:
