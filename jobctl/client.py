@@ -41,34 +41,39 @@ class Client:
     def __init__(self, context: Context, connect_timeout: float) -> None:
         self._context = context
         self._timeout = connect_timeout
-        options: tuple[tuple[str, str | int], ...] = _OPTIONS
-        if context.server_name:
-            options += (("grpc.ssl_target_name_override", context.server_name),)
-        credentials = grpc.ssl_channel_credentials(context.ca, context.key, context.cert)
-        self._channel = grpc.secure_channel(context.server, credentials, options)
-        self._stub = jobworker_pb2_grpc.JobWorkerStub(self._channel)
+        self._connect()
 
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
 
+    def _connect(self) -> None:
+        """A channel that has met with a refusal waits for seconds before it tries again; a new one does not."""
+        options: tuple[tuple[str, str | int], ...] = _OPTIONS
+        if self._context.server_name:
+            options += (("grpc.ssl_target_name_override", self._context.server_name),)
+        context = self._context
+        credentials = grpc.ssl_channel_credentials(context.ca, context.key, context.cert)
+        self._channel = grpc.secure_channel(context.server, credentials, options)
+        self._stub = jobworker_pb2_grpc.JobWorkerStub(self._channel)
+
     def start(self, request: pb.StartRequest) -> pb.StartResponse:
         """Starts exactly once, however often the call is repeated."""
         request.request_id = request.request_id or str(uuid.uuid4())
-        return self._call(self._stub.Start, request, pb.StartResponse)
+        return self._call(lambda stub: stub.Start, request, pb.StartResponse)
 
     def stop(self, request: pb.StopRequest) -> pb.StopResponse:
         """Stops and waits until nothing is left."""
-        return self._call(self._stub.Stop, request, pb.StopResponse)
+        return self._call(lambda stub: stub.Stop, request, pb.StopResponse)
 
     def query(self, job: str, tail_bytes: int = 0) -> pb.QueryOneProcessResponse:
         """One job."""
         request = pb.QueryOneProcessRequest(uuid=job, tail_bytes=tail_bytes)
-        return self._call(self._stub.QueryOneProcess, request, pb.QueryOneProcessResponse)
+        return self._call(lambda stub: stub.QueryOneProcess, request, pb.QueryOneProcessResponse)
 
     def page(self, request: pb.QueryRunningProcessesRequest) -> pb.QueryRunningProcessesResponse:
         """One page of the list."""
-        return self._call(self._stub.QueryRunningProcesses, request, pb.QueryRunningProcessesResponse)
+        return self._call(lambda stub: stub.QueryRunningProcesses, request, pb.QueryRunningProcessesResponse)
 
     def wait(self, request: pb.WaitRequest) -> pb.WaitResponse:
         """Until the job has ended. An exception of a signal handler gets through, and the call is cancelled."""
@@ -80,7 +85,7 @@ class Client:
             finally:
                 future.cancel()
 
-        return self._call(interruptible, request, pb.WaitResponse)
+        return self._call(lambda _: interruptible, request, pb.WaitResponse)
 
     def stream(self, request: pb.StreamOutputRequest) -> Iterator[pb.StreamOutputResponse]:
         """Chunks, then the trailer."""
@@ -91,7 +96,7 @@ class Client:
 
     def version(self) -> pb.GetVersionResponse:
         """The server's."""
-        return self._call(self._stub.GetVersion, pb.GetVersionRequest(), pb.GetVersionResponse)
+        return self._call(lambda stub: stub.GetVersion, pb.GetVersionRequest(), pb.GetVersionResponse)
 
     def failure(self, error: grpc.RpcError) -> errors.Failure:
         """Why a call failed, as far as it can honestly be known."""
@@ -100,12 +105,12 @@ class Client:
             failure = diagnose.connection(self._context, self._timeout)
         return failure
 
-    def _call(self, method: Callable[..., object], request: Any, answer: type[_T]) -> _T:  # noqa: ANN401
+    def _call(self, method: Callable[[Any], Any], request: Any, answer: type[_T]) -> _T:  # noqa: ANN401
         deadline = time.monotonic() + self._timeout
         pause = _FIRST_PAUSE
         while True:
             try:
-                response = method(request)
+                response = method(self._stub)(request)
                 assert isinstance(response, answer)
                 return response
             except grpc.RpcError as error:
@@ -116,4 +121,6 @@ class Client:
                 if not failure.passing or time.monotonic() + pause > deadline:
                     raise failure from None
             time.sleep(pause)
+            self.close()
+            self._connect()
             pause = min(pause * 2, _LAST_PAUSE)
