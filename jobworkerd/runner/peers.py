@@ -24,13 +24,13 @@ from jobworkerd.channel.endpoint import ChannelClosed, Endpoint, Received
 from jobworkerd.channel.messages import Message, Ping, Pong
 from jobworkerd.journal import ERROR, NOTICE, Journal
 
-from . import privileges
+from . import privileges, procfs
 from .loop import READABLE, WRITABLE, Loop, Timer
 
 _FIRST_BACKOFF_SECONDS = 0.05
 _LAST_BACKOFF_SECONDS = 2.0
 _HEALTHY_SECONDS = 2.0
-_PING_SECONDS = 4.0
+_PING_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
 _REAP_SECONDS = 2.0
 _MAX_QUEUED = 20_000
@@ -172,6 +172,11 @@ class Peer:
         now = time.monotonic()
         if now - self._heard > _SILENCE_SECONDS:
             self.kill(f"it has not answered for {_SILENCE_SECONDS:.0f} s")
+            return
+        process = procfs.read(self._pid)
+        if process is not None and process.state == "Z" and not process.dead:
+            # Killed, but a thread hangs in the kernel: the channel stays open and the pidfd silent.
+            self.kill("its main thread is gone")
             return
         if now - self._started > _HEALTHY_SECONDS and self.phase is Phase.READY:
             self._backoff = _FIRST_BACKOFF_SECONDS
