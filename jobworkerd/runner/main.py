@@ -26,7 +26,7 @@ from jobworkerd.channel.messages import (
 from jobworkerd.config import Config
 from jobworkerd.journal import ERROR, NOTICE, WARNING, Journal
 
-from . import cgroup, dispatch, procfs
+from . import cgroup, dispatch, privileges, procfs
 from .control import Control
 from .jobs import Jobs
 from .ledger import Ledger
@@ -58,6 +58,7 @@ class Runner:
         self._stopping = False
         self._served = False
         nofile = _raise_limits()
+        privileges.come_first()
         prctl.set_child_subreaper(1)
         self._lock = _lock(config.server.state_dir)
         folder = runtime_folder(config)

@@ -103,7 +103,7 @@ def test_a_job_has_only_what_it_is_meant_to_have(shared_worker: Worker) -> None:
         "print(json.dumps({'sid': os.getsid(0)==os.getpid(), 'pgid': os.getpgrp()==os.getpid(),"
         "'fds': sorted(int(f) for f in os.listdir('/proc/self/fd'))[:3], 'umask': os.umask(0),"
         "'null': os.readlink('/proc/self/fd/0'), 'env': dict(os.environ), 'cwd': os.getcwd(),"
-        "'status': open('/proc/self/status').read(), 'argv': sys.argv}))"
+        "'status': open('/proc/self/status').read(), 'argv': sys.argv, 'nice': os.getpriority(os.PRIO_PROCESS, 0)}))"
     )
     done = shared_worker.jobctl("run", "--env", "A=b c", "--", "/usr/bin/python3", "-c", script, "x y", "", "ü")
     import json
@@ -111,7 +111,7 @@ def test_a_job_has_only_what_it_is_meant_to_have(shared_worker: Worker) -> None:
     seen = json.loads(done.stdout)
     assert (seen["sid"], seen["pgid"], seen["umask"], seen["null"]) == (True, True, 0o027, "/dev/null")
     assert seen["argv"] == ["-c", "x y", "", "ü"]
-    assert seen["fds"] == [0, 1, 2]
+    assert (seen["fds"], seen["nice"]) == ([0, 1, 2], 0)
     status = dict(line.split(":\t", 1) for line in seen["status"].splitlines() if ":\t" in line)
     assert (int(status["SigBlk"], 16), status["NoNewPrivs"]) == (0, "1")
     assert int(status["SigIgn"], 16) & ~(1 << 12 | 1 << 24) == 0  # python3 itself ignores PIPE and XFSZ
