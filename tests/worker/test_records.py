@@ -103,7 +103,8 @@ def test_a_job_has_only_what_it_is_meant_to_have(shared_worker: Worker) -> None:
         "print(json.dumps({'sid': os.getsid(0)==os.getpid(), 'pgid': os.getpgrp()==os.getpid(),"
         "'fds': sorted(int(f) for f in os.listdir('/proc/self/fd'))[:3], 'umask': os.umask(0),"
         "'null': os.readlink('/proc/self/fd/0'), 'env': dict(os.environ), 'cwd': os.getcwd(),"
-        "'status': open('/proc/self/status').read(), 'argv': sys.argv, 'nice': os.getpriority(os.PRIO_PROCESS, 0)}))"
+        "'status': open('/proc/self/status').read(), 'argv': sys.argv,"
+        "'nice': os.getpriority(os.PRIO_PROCESS, 0)}))"
     )
     done = shared_worker.jobctl("run", "--env", "A=b c", "--", "/usr/bin/python3", "-c", script, "x y", "", "ü")
     import json
