@@ -25,7 +25,7 @@ setup: $(deb).stamp $(pypi).stamp ## Debian's packages and both virtual environm
 	tools/setup
 	@mkdir -p $(@D) && touch $@
 
-.venv/%.stamp: tools/requirements-%.txt tools/venv pyproject.toml .venv/packages.stamp
+.venv/%.stamp: tools/requirements-%.txt tools/venv .venv/packages.stamp
 	tools/venv $*
 	@touch $@
 

@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
-from . import cli
-from .failure import FAILED, RUN_FAILED, Failure
+from . import cli, plain, signals, streams
+from .failure import FAILED, INTERRUPTED, RUN_FAILED, Failure
 from .session import Session
 
 _AS_THE_JOB = ("run", "wait")
-_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
+    streams.prepare()
+    signals.exit_on_int()
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = next((cli.ALIASES.get(word, word) for word in words if word in cli.VERBS or word in cli.ALIASES), "")
+    as_the_job = cli.verb_of(words) in _AS_THE_JOB
     try:
-        return _run(cli.parse(words))
+        return _run(words)
     except Failure as failure:
-        _complain(failure, words)
-        return RUN_FAILED if verb in _AS_THE_JOB else failure.code
+        shown = failure.exiting(RUN_FAILED) if as_the_job else failure
+        streams.tell(plain.error_json(shown) if cli.wants_json(words) else plain.error_lines(shown))
+        return shown.code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing is to be said, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return RUN_FAILED if as_the_job else FAILED
 
 
-def _run(options: object) -> int:
-    session = Session(options)  # type: ignore[arg-type]
+def _run(words: Sequence[str]) -> int:
+    try:
+        session = Session(cli.parse(words))
+    except SystemExit:  # argparse, after printing the help
+        return 0
     try:
         return int(cli.load(session.options.verb).run(session))
     except (Failure, BrokenPipeError):
         if session.options.debug:
-            traceback.print_exc()
+            streams.tell(traceback.format_exc())
         raise
+    except Exception as error:
+        if session.options.debug:
+            streams.tell(traceback.format_exc())
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Failure(FAILED, "BUG", f"an error in jobctl itself: {what}", "again with --debug") from None
     finally:
         session.close()
-
-
-def _complain(failure: Failure, words: Sequence[str]) -> None:
-    from . import plain
-
-    wants_json = any(
-        word in ("-ojson", "--output=json", "-ojsonl", "--output=jsonl")
-        or (word in ("-o", "--output") and words[at + 1 : at + 2] in (["json"], ["jsonl"]))
-        for at, word in enumerate(words)
-    )
-    sys.stderr.write(plain.error_json(failure) if wants_json else plain.error_lines(failure))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ import grpc
 
 from jobworkerd.v1 import error_details_pb2, status_pb2
 
-from .failure import FAILED, NO_SUCH_JOB, NOT_ALLOWED, UNREACHABLE, USAGE
-from .failure import Failure as _Failure
+from .failure import FAILED, NO_SUCH_JOB, NOT_ALLOWED, UNREACHABLE, USAGE, Failure
 
 _Code = grpc.StatusCode
 _EXIT = {
@@ -17,46 +16,38 @@ _EXIT = {
     _Code.PERMISSION_DENIED: NOT_ALLOWED,
     _Code.UNAUTHENTICATED: NOT_ALLOWED,
     _Code.UNAVAILABLE: UNREACHABLE,
+    _Code.INVALID_ARGUMENT: USAGE,
+    _Code.OUT_OF_RANGE: USAGE,
 }
 _HINTS = {
+    "NO_CALLER": "a certificate made by: jobworker-pki client URI --out FILE, on the server",
     "NOT_GRANTED": "ask the server's root for a [[grant]] in /etc/jobworker/jobworker.toml",
     "NO_SUCH_JOB": "jobctl list",
-    "AMBIGUOUS_ID": "give more characters of the id",
+    "AMBIGUOUS_ID": "more characters of the id",
     "NAME_IN_USE": "jobctl status NAME, or another --name",
     "DRAINING": "again when the worker is back",
+    "CANNOT_BE_KILLED": "again later: it goes when the kernel lets go of it",
+    "INTERNAL": "journalctl -u jobworker, on the server",
 }
-
-
-class Failure(_Failure):
-    """``passing``: a repeat may help."""
-
-    passing = False
+_LOST = (_Code.UNAVAILABLE, _Code.CANCELLED, _Code.UNKNOWN)
+"""Codes of grpc's own for a connection that ended in the middle of a call; the worker never says UNKNOWN."""
 
 
 def from_rpc(error: grpc.RpcError) -> Failure | None:
-    """None where the worker itself never answered: then the connection is to be looked at."""
+    """None where the connection ended, not the call: then that is to be looked at."""
     call: Any = error
     code = call.code()
     info = _info(call)
-    if info is None:
-        if code is _Code.UNAVAILABLE:
-            return None
-        reason = {_Code.RESOURCE_EXHAUSTED: "TOO_LARGE", _Code.CANCELLED: "CANCELLED"}.get(code, code.name)
-        return Failure(_EXIT.get(code, FAILED), reason, _one_line(call.details() or code.name))
-    usage = info.reason in ("AMBIGUOUS_ID", "MALFORMED_ID")
-    return Failure(
-        USAGE if usage else _EXIT.get(code, FAILED),
-        info.reason,
-        _one_line(call.details()),
-        _HINTS.get(info.reason, ""),
-        info.metadata,
-    )
-
-
-def is_passing(error: grpc.RpcError) -> bool:
-    """Whether the same call may succeed a moment later."""
-    call: Any = error
-    return bool(call.code() is _Code.UNAVAILABLE)
+    if info is not None:
+        return Failure(
+            _EXIT.get(code, FAILED), info.reason, _one_line(call.details()), _HINTS.get(info.reason, ""),
+            passing=code is _Code.UNAVAILABLE, metadata=info.metadata,
+        )  # fmt: skip
+    if code in _LOST:
+        return None
+    if code is _Code.UNIMPLEMENTED:
+        return Failure(FAILED, "UNIMPLEMENTED", "this worker has no such call", "jobctl version")
+    return Failure(FAILED, code.name, f"{code.name}: {_one_line(call.details() or '')}")
 
 
 def _info(call: Any) -> error_details_pb2.ErrorInfo | None:  # noqa: ANN401 -- grpc has no type for it

@@ -7,11 +7,15 @@ import json
 from .failure import Failure
 
 
+def printable(text: str) -> str:
+    """Control, right-to-left and other unprintable characters as backslash escapes, all on one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def error_lines(failure: Failure) -> str:
     """For people."""
-    message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in failure.message)
-    hint = f"try: {failure.hint}\n" if failure.hint else ""
-    return f"jobctl: {message}\n{hint}"
+    hint = f"try: {printable(failure.hint)}\n" if failure.hint else ""
+    return f"jobctl: {printable(failure.message)}\n{hint}"
 
 
 def error_json(failure: Failure) -> str:

@@ -14,15 +14,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobworkerd.v1 import jobworker_pb2 as pb
 
+from .plain import printable
 from .values import signal_name
 
 Record = dict[str, Any]
 _COLUMNS = ("ID", "NAME", "STATE", "EXIT", "USER", "STARTED", "COMMAND")
-
-
-def printable(text: str) -> str:
-    """Control, right-to-left and other unprintable characters as backslash escapes, all on one line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+_SHORT_ID = 8
 
 
 def rfc3339(time: Timestamp) -> str | None:
@@ -109,27 +106,22 @@ def command_line(record: Record) -> str:
 
 
 def table(records: Sequence[Record]) -> str:
-    """One line a job, cut to the terminal's width where there is one."""
-    rows = [_COLUMNS] + [
-        (
-            record["id"][:8],
-            printable(record["name"]) or "-",
-            record["state"],
-            ending(record),
-            printable(record["user"]),
-            (record["start_time"] or "-")[:19] + "Z",
-            command_line(record),
-        )
-        for record in records
-    ]
+    """On a terminal aligned and cut to its width; else one line a job, tabs between, nothing shortened."""
+    rows = [_row(record) for record in records]
+    if not sys.stdout.isatty():
+        return "".join("\t".join(row) + "\n" for row in rows)
+    rows = [_COLUMNS, *((row[0][:_SHORT_ID], *row[1:]) for row in rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    width = shutil.get_terminal_size().columns
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    return "".join(
-        (line if not width or len(line) <= width else line[: width - 1] + "…") + "\n" for line in lines
-    )
+    return "".join((line if len(line) <= width else line[: width - 1] + "…") + "\n" for line in lines)
+
+
+def summary(record: Record) -> str:
+    """One line: how a job ended."""
+    return f"{record['id']} {record['state']}, exit {ending(record)}\n"
 
 
 def block(record: Record) -> str:
@@ -178,6 +170,19 @@ def report_lines(report: Record) -> str:
 def as_json(value: object, *, indent: bool = True) -> str:
     """JSON text; one line where not indented."""
     return json.dumps(value, indent=2 if indent else None, ensure_ascii=True) + "\n"
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    started = record["start_time"]
+    return (
+        record["id"],
+        printable(record["name"]) or "-",
+        record["state"],
+        ending(record),
+        printable(record["user"]),
+        f"{started[:19]}Z" if started else "-",
+        command_line(record),
+    )
 
 
 def _why(record: Record) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
-from . import contexts, plain
+from . import contexts, plain, streams
 from .failure import Failure
+from .signals import Signals
 
 if TYPE_CHECKING:
     from .client import Client
@@ -19,16 +19,17 @@ class Session:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        self.signals = Signals()
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
-        """Connected lazily: grpc takes longer to import than most verbs take to answer."""
+        """Made late: grpc takes longer to import than most verbs take to answer."""
         if self._client is None:
             from .client import Client
 
             context = contexts.find(vars(self.options), os.environ)
-            self._client = Client(context, self.options.connect_timeout)
+            self._client = Client(context, self.options.connect_timeout, self.signals)
         return self._client
 
     @property
@@ -36,20 +37,24 @@ class Session:
         """table, json, jsonl or id."""
         return str(self.options.output)
 
+    @property
+    def wants_json(self) -> bool:
+        """Either kind of it."""
+        return self.format in ("json", "jsonl")
+
     def out(self, text: str) -> None:
         """Data, to stdout."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        with self.signals.raising():
+            streams.write_text(text)
 
     def say(self, text: str) -> None:
         """A message for people, to stderr; not with -q."""
         if not self.options.quiet:
-            print(f"jobctl: {text}", file=sys.stderr)
+            streams.tell(f"jobctl: {plain.printable(text)}\n")
 
     def complain(self, failure: Failure) -> None:
         """An error, to stderr."""
-        wants_json = self.format in ("json", "jsonl")
-        sys.stderr.write(plain.error_json(failure) if wants_json else plain.error_lines(failure))
+        streams.tell(plain.error_json(failure) if self.wants_json else plain.error_lines(failure))
 
     def close(self) -> None:
         """Ends the connection."""

@@ -6,8 +6,10 @@ import re
 import signal
 from datetime import UTC, datetime, timedelta
 
+_MOST_SECONDS = 100_000 * 86400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
+_COUNT = re.compile(r"[0-9]{1,18}")
 
 
 def duration(text: str) -> float:
@@ -15,12 +17,22 @@ def duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None or (match[2] is None and float(match[1]) != 0):
         raise ValueError(f"{text!r} is not a duration such as 10s, 8h or 30d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    if seconds > _MOST_SECONDS:
+        raise ValueError(f"{text!r} is more than 100000d")
+    return seconds
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more, of at most 18 digits."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number, 0 or more")
+    return int(text)
 
 
 def signal_number(text: str) -> int:
     """1 to 64, from a number or a name with or without SIG."""
-    if text.isdigit() and 1 <= int(text) <= 64:
+    if _COUNT.fullmatch(text) and 1 <= int(text) <= 64:
         return int(text)
     name = text.upper()
     try:
@@ -38,17 +50,17 @@ def signal_name(number: int) -> str:
 
 
 def instant(text: str) -> datetime:
-    """RFC 3339 (without offset: UTC), or an age as 7d."""
+    """UTC, from RFC 3339 (without offset: UTC) or an age as 7d."""
     match = _DURATION.fullmatch(text)
     if match is not None and match[2]:
         return datetime.now(UTC) - timedelta(seconds=duration(text))
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is neither a time such as 2026-11-24T02:43:00Z nor an age such as 7d"
         ) from None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def pair(text: str) -> tuple[str, str]:

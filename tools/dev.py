@@ -7,44 +7,52 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _TOP = Path(__file__).resolve().parent.parent
 _DEV = _TOP / ".dev"
 _READY_SECONDS = 20.0
-_DEFAULT_JOB = "echo hello from jobworker; uname -a; id"
+_DEFAULT_JOB = "echo hello from job $JOBWORKER_JOB_ID; uname -a; id"
+# Of a systemd that make may run under (a CI runner's unit); the worker would take itself for that unit.
+_OF_SYSTEMD = {
+    "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "RUNTIME_DIRECTORY", "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+}  # fmt: skip
 
 
-def _configure() -> Path:
-    """Writes .dev/jobworker.toml and throw-away certificates; the client's context file."""
+def configure(place: Path) -> Path:
+    """Writes ``place``/jobworker.toml and throw-away certificates there; the client's context file."""
     user = pwd.getpwuid(os.geteuid()).pw_name
-    root = "true" if os.geteuid() == 0 else "false"
     for name in ("state", "logs"):
-        (_DEV / name).mkdir(parents=True, exist_ok=True)
-    config = _DEV / "jobworker.toml"
+        (place / name).mkdir(parents=True, exist_ok=True)
+    config = place / "jobworker.toml"
     config.write_text(
         f"""\
 [server]
 listen = "127.0.0.1:{_port()}"
-state_dir = "{_DEV}/state"
-log_dir = "{_DEV}/logs"
+state_dir = "{place}/state"
+log_dir = "{place}/logs"
 user = "{user}"
 log_user = "{user}"
 
 [tls]
-ca = "{_DEV}/pki/ca.crt"
-cert = "{_DEV}/pki/server.crt"
-key = "{_DEV}/pki/server.key"
-revoked = "{_DEV}/pki/revoked.d"
+ca = "{place}/pki/ca.crt"
+cert = "{place}/pki/server.crt"
+key = "{place}/pki/server.key"
+revoked = "{place}/pki/revoked.d"
 
 [jobs]
 default_user = "{user}"
-allow_root = {root}
+allow_root = {"true" if os.geteuid() == 0 else "false"}
 
 [[grant]]
 identity = "jobworker://local/root"
@@ -54,11 +62,19 @@ commands = ["*"]
 """
     )
     config.chmod(0o644)
-    context = _DEV / "pki/root-context.toml"
+    context = place / "pki/root-context.toml"
     context.unlink(missing_ok=True)  # it holds the address
-    _command(
-        "jobworkerd.pki", "init", "--dir", str(_DEV / "pki"), "--config", str(config), stdout=subprocess.DEVNULL
-    )
+    init = [
+        sys.executable,
+        "-m",
+        "jobworkerd.pki",
+        "init",
+        "--dir",
+        str(place / "pki"),
+        "--config",
+        str(config),
+    ]
+    subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
     return context
 
 
@@ -75,65 +91,92 @@ def _port() -> int:
     raise SystemExit("no free port on 127.0.0.1")
 
 
-def _command(module: str, *args: str, **options: object) -> int:
-    return subprocess.run([sys.executable, "-m", module, *args], **options).returncode  # type: ignore[call-overload, no-any-return]
+@contextmanager
+def worker(place: Path, log: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that has said READY=1, with ``log`` as its standard error; at the end it is stopped.
 
-
-def _start() -> subprocess.Popen[bytes]:
-    """A worker that has said READY=1."""
-    path = _DEV / "notify"
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(str(path))
-        notify.settimeout(_READY_SECONDS)
-        argv = [sys.executable, "-m", "jobworkerd", "--config", str(_DEV / "jobworker.toml")]
-        # A session of its own: Ctrl-C is for this program, which then stops the worker with its grace.
-        worker = subprocess.Popen(argv, env=os.environ | {"NOTIFY_SOCKET": str(path)}, start_new_session=True)
+    SystemExit where it does not get ready. It has a session of its own: Ctrl-C is for this program.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD}
+    argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "jobworkerd"]
+    argv += ["--config", str(place / "jobworker.toml")]
+    # The path of a socket has 107 bytes, and a clone may lie deep.
+    with (
+        tempfile.TemporaryDirectory(prefix="jobworker-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify,
+    ):
+        notify.bind(f"{folder}/notify")
+        environment["NOTIFY_SOCKET"] = f"{folder}/notify"
+        process = subprocess.Popen(argv, env=environment, stderr=log, start_new_session=True)
         try:
-            while b"READY=1" not in notify.recv(4096):
-                pass
-        except TimeoutError:
-            worker.kill()
-            raise SystemExit("the worker did not get ready; its messages stand above") from None
-    return worker
+            _wait_until_ready(process, notify)
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], notify: socket.socket) -> None:
+    ended = os.pidfd_open(process.pid)
+    try:
+        while True:
+            awake, _, _ = select.select([notify.fileno(), ended], [], [], _READY_SECONDS)
+            if notify.fileno() in awake and b"READY=1" in notify.recv(4096).split(b"\n"):
+                return
+            if ended in awake:
+                raise SystemExit(f"the worker ended with {process.wait()} before it was ready")
+            if not awake:
+                raise SystemExit(f"the worker is not ready after {_READY_SECONDS:.0f} s")
+    finally:
+        os.close(ended)
 
 
 def serve() -> int:
     """Until it is interrupted."""
-    context = _configure()
-    worker = _start()
-    print(f"export JOBCTL_CONFIG={shlex.quote(str(context))}", flush=True)
-    print(
-        "# development: the worker and its jobs are all one user's; there is no boundary between them",
-        file=sys.stderr,
-    )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return worker.wait()
-    except KeyboardInterrupt:
-        worker.terminate()
-        return worker.wait()
+    context = configure(_DEV)
+    with worker(_DEV) as process:
+        programs = Path(sys.executable).parent
+        print(
+            f'export JOBCTL_CONFIG={shlex.quote(str(context))} PATH="$PATH":{shlex.quote(str(programs))}',
+            flush=True,
+        )
+        print(
+            "Development: the worker and its jobs are one user, with no boundary between them.", file=sys.stderr
+        )
+        return process.wait()
 
 
 def run(shell: str) -> int:
-    """One job through a worker that is started and stopped for it; the job's exit code."""
-    context = _configure()
-    worker = _start()
+    """One job through a worker that is started and stopped for it; the job's exit code.
+
+    In a folder of its own, so that a ``make serve`` can go on beside it.
+    """
+    place = _DEV / "run"
+    context = configure(place)
+    jobctl = [sys.executable, "-m", "jobctl", "--config", str(context)]
+    with (place / "worker.log").open("w+") as log:
+        try:
+            with worker(place, log.fileno()):
+                code = subprocess.run([*jobctl, "run", "--shell", shell], check=False).returncode
+                newest = [*jobctl, "list", "--limit", "1", "-o", "id"]
+                job = subprocess.run(newest, check=True, capture_output=True, text=True).stdout.strip()
+                print(flush=True)
+                subprocess.run([*jobctl, "status", job], check=True)
+                return code
+        except SystemExit:
+            log.seek(0)
+            print(log.read(), end="", file=sys.stderr)
+            raise
+
+
+def main() -> int:
+    """Does what the one argument says."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        os.environ["JOBCTL_CONFIG"] = str(context)
-        code = _command("jobctl", "run", "--shell", shell)
-        job = subprocess.run(
-            [sys.executable, "-m", "jobctl", "list", "--limit", "1", "-o", "id"], capture_output=True, text=True
-        ).stdout.strip()
-        print("", flush=True)
-        _command("jobctl", "status", job)
-        return code
-    finally:
-        worker.terminate()
-        worker.wait()
+        return serve() if sys.argv[1:] == ["serve"] else run(os.environ.get("CMD") or _DEFAULT_JOB)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        sys.exit(serve())
-    sys.exit(run(os.environ.get("CMD") or _DEFAULT_JOB))
+    sys.exit(main())

@@ -1,9 +1,10 @@
-"""How a job's end becomes an exit code, for ``run`` and ``wait``."""
+"""How a job's end becomes an exit code, for ``run`` and ``wait``, and what is said about it."""
 
 from __future__ import annotations
 
-from jobctl.failure import RUN_FAILED
+from jobctl.failure import RUN_FAILED, Failure
 from jobctl.render import Record
+from jobctl.session import Session
 
 TIMED_OUT, NOT_EXECUTABLE, NO_SUCH_PROGRAM, STOPPED = 124, 126, 127, 143
 _SIGNAL = 128
@@ -30,3 +31,15 @@ def not_started(stage: str, errno: str) -> int:
     if stage != "execve":
         return RUN_FAILED
     return NO_SUCH_PROGRAM if errno == "ENOENT" else NOT_EXECUTABLE
+
+
+def explain(session: Session, record: Record) -> None:
+    """What an exit code alone would hide: that it never ran, how it was lost, that output is missing."""
+    job = record["id"]
+    if record["state"] == "FAILED_TO_START":
+        session.complain(Failure(exit_code(record), record["reason"], record["error"]))
+    elif record["state"] == "LOST":
+        why = record["error"] or record["reason"]
+        session.complain(Failure(RUN_FAILED, "LOST", f"{job} is lost: {why}", f"jobctl status {job}"))
+    if record["output_closed"] and not record["output_complete"]:
+        session.say(f"some output of {job} was lost")

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from jobctl import values
-from jobctl.cli import typed
+from jobctl.cli import typed, utf8
 from jobctl.failure import USAGE, Failure
 from jobctl.session import Session
 from jobworkerd.v1 import jobworker_pb2 as pb
@@ -23,7 +23,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", default="", metavar="U", help="Unix user to run as")
     parser.add_argument("--name", default="", metavar="N", help="unique among your jobs that have not ended")
-    parser.add_argument("--label", action="append", default=[], type=typed(values.pair), metavar="k=v")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        type=typed(values.pair),
+        metavar="k=v",
+        help="may be given several times",
+    )
     parser.add_argument("--shell", metavar="'a | b'", help="bash -o pipefail -c, instead of -- CMD")
 
 
@@ -32,8 +39,6 @@ def request(session: Session) -> pb.StartRequest:
     options = session.options
     argv = _argv(options)
     env = _environment(options)
-    for text in (*argv, *env, options.dir, options.user, options.name):
-        _check_text(text)
     size = sum(len(text.encode()) + 1 for text in (*argv, *env))
     if size > _MAX_BYTES:
         raise Failure(
@@ -64,7 +69,7 @@ def _environment(options: argparse.Namespace) -> list[str]:
         if "=" in item:
             items.append(item)
         elif item in os.environ:
-            items.append(f"{item}={os.environ[item]}")
+            items.append(f"{item}={utf8(os.environ[item])}")
         else:
             raise Failure(USAGE, "USAGE", f"--env {item}: it is not set here", f"--env {item}=VALUE")
     return items
@@ -82,10 +87,3 @@ def _read_file(path: str) -> list[str]:
         if "=" not in item:
             raise Failure(USAGE, "USAGE", f"--env-file {path}: {item!r} is not of the form K=V")
     return items
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Failure(USAGE, "INVALID_FIELD", f"{text!r} is not UTF-8; only text can be sent") from None

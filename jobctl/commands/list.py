@@ -18,18 +18,29 @@ _SHOWN = 50
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The verb's own."""
     parser.add_argument("--running", action="store_true", help="only jobs that have not ended")
-    parser.add_argument("--state", action="append", default=[], metavar="S", help="RUNNING, EXITED, …")
+    parser.add_argument(
+        "--state", action="append", default=[], metavar="S", help="RUNNING, EXITED, …; several: any of them"
+    )
     parser.add_argument("--owner", default="", metavar="X", help="a caller; * matches any run of characters")
-    parser.add_argument("--label", action="append", default=[], type=typed(values.pair), metavar="k=v")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        type=typed(values.pair),
+        metavar="k=v",
+        help="may be given several times",
+    )
     parser.add_argument("--since", type=typed(values.instant), metavar="T", help="a time, or an age as 7d")
-    parser.add_argument("--until", type=typed(values.instant), metavar="T")
-    parser.add_argument("--limit", type=int, metavar="N", help=f"the table shows {_SHOWN} without it")
+    parser.add_argument("--until", type=typed(values.instant), metavar="T", help="before it; default: now")
+    parser.add_argument(
+        "--limit", type=typed(values.count), metavar="N", help=f"the table shows {_SHOWN} without it"
+    )
 
 
 def run(session: Session) -> int:
     """The exit code."""
     limit = session.options.limit
-    if limit is not None and limit < 1:
+    if limit == 0:
         raise Failure(USAGE, "USAGE", "--limit must be 1 or more")
     if limit is None and session.format == "table":
         limit = _SHOWN

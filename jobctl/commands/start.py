@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jobctl import render
+from jobctl.failure import Failure
 from jobctl.session import Session
 
 from . import launch
@@ -19,10 +20,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """The exit code."""
-    job = session.client.start(launch.request(session)).uuid
-    if session.format in ("json", "jsonl"):
-        record = render.job(session.client.query(job).process_info)
-        session.out(render.as_json(record, indent=session.format == "json"))
-    else:
-        session.out(f"{job}\n")
+    request = launch.request(session)
+    job = session.client.start(request).uuid
+    try:
+        if session.wants_json:
+            record = render.job(session.client.query(job).process_info)
+            session.out(render.as_json(record, indent=session.format == "json"))
+        else:
+            session.out(f"{job}\n")
+    except Failure as failure:
+        raise Failure(
+            failure.code, failure.reason, f"{job} was started, but: {failure.message}", f"jobctl status {job}"
+        ) from None
     return 0

@@ -7,33 +7,31 @@ import argparse
 from jobctl import render
 from jobctl.session import Session
 
-from .several import each
+from .several import Printer, each
 
 EXAMPLE = "example: jobctl status backup"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The verb's own."""
-    parser.add_argument("ids", nargs="+", metavar="ID")
+    parser.add_argument("ids", nargs="+", metavar="ID", help="an id, the beginning of one, or a name")
 
 
 def run(session: Session) -> int:
     """The exit code."""
-    records: list[render.Record] = []
-    code = each(session, session.options.ids, lambda job: _one(session, job, records))
-    several = len(session.options.ids) > 1
-    if session.format == "json":
-        session.out(render.as_json(records if several else records[0] if records else None))
+    blocks = 0
+
+    def text(record: render.Record) -> str:
+        nonlocal blocks
+        blocks += 1
+        return ("\n" if blocks > 1 else "") + render.block(record)
+
+    printer = Printer(session, text)
+
+    def finish(job: str) -> int:
+        printer.add(render.job(session.client.query(job).process_info))
+        return 0
+
+    code = each(session, session.options.ids, lambda job: job, finish)
+    printer.close()
     return code
-
-
-def _one(session: Session, job: str, records: list[render.Record]) -> int:
-    record = render.job(session.client.query(job).process_info)
-    if session.format == "jsonl":
-        session.out(render.as_json(record, indent=False))
-    elif session.format == "id":
-        session.out(f"{record['id']}\n")
-    elif session.format == "table":
-        session.out(("\n" if records else "") + render.block(record))
-    records.append(record)
-    return 0

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
-
-from google.protobuf.duration_pb2 import Duration
+from typing import TYPE_CHECKING
 
 from jobctl import render, values
 from jobctl.cli import typed
 from jobctl.session import Session
 from jobworkerd.v1 import jobworker_pb2 as pb
 
-from .several import each
+from .several import Printer, each
+
+if TYPE_CHECKING:
+    from jobctl.client import Answer
 
 EXAMPLE = "example: jobctl stop backup --grace 30s"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The verb's own."""
-    parser.add_argument("ids", nargs="+", metavar="ID")
+    parser.add_argument("ids", nargs="+", metavar="ID", help="an id, the beginning of one, or a name")
     parser.add_argument(
         "--grace", type=typed(values.duration), metavar="D", help="until SIGKILL; default: the worker's"
     )
@@ -28,33 +30,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session) -> int:
-    """The exit code."""
-    records: list[render.Record] = []
-    code = each(session, session.options.ids, lambda job: _stop(session, job, records))
-    if session.format == "json":
-        session.out(
-            render.as_json(records if len(session.options.ids) > 1 else records[0] if records else None)
-        )
+    """The exit code. 1 where something could not be killed: then the worker's error names it."""
+    printer = Printer(session, _text)
+
+    def begin(job: str) -> Answer[pb.StopResponse]:
+        request = pb.StopRequest(uuid=job, signal=session.options.signal)
+        if session.options.grace is not None:
+            request.grace.FromNanoseconds(int(session.options.grace * 1e9))
+        return session.client.stopping(request)
+
+    def finish(answer: Answer[pb.StopResponse]) -> int:
+        printer.add(render.job(answer.result().process_info))
+        return 0
+
+    code = each(session, session.options.ids, begin, finish)
+    printer.close()
     return code
 
 
-def _stop(session: Session, job: str, records: list[render.Record]) -> int:
-    request = pb.StopRequest(uuid=job, signal=session.options.signal)
-    if session.options.grace is not None:
-        request.grace.CopyFrom(_duration(session.options.grace))
-    record = render.job(session.client.stop(request).process_info)
-    records.append(record)
-    if session.format == "jsonl":
-        session.out(render.as_json(record, indent=False))
-    elif session.format == "id":
-        session.out(f"{record['id']}\n")
-    elif session.format == "table":
-        session.out(f"{record['id']} {record['state']}, exit {render.ending(record)}\n")
-        session.out(render.report_lines(record["kill_report"]) if record["kill_report"] else "")
-    return 0
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration
+def _text(record: render.Record) -> str:
+    report = record["kill_report"]
+    return render.summary(record) + (render.report_lines(report) if report else "")

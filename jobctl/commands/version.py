@@ -1,4 +1,4 @@
-"""``jobctl version``: jobctl's and, where it answers, the worker's."""
+"""``jobctl version``: jobctl's own, and the worker's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobctl import __version__
 from jobctl.failure import Failure
 from jobctl.session import Session
 
-EXAMPLE = "example: jobctl version"
+EXAMPLE = "example: jobctl version --client"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,15 +18,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session) -> int:
-    """The exit code; that no worker answers is said, and no error here."""
-    versions: dict[str, str | None] = {"jobctl": __version__, "worker": None}
+    """The exit code. jobctl's own is printed in any case."""
+    versions: dict[str, str | None] = {"jobctl": __version__}
+    failure: Failure | None = None
     if not session.options.client:
         try:
             versions["worker"] = session.client.version().version
-        except Failure as failure:
-            session.say(failure.message)
-    if session.format in ("json", "jsonl"):
+        except Failure as caught:
+            versions["worker"] = None
+            failure = caught
+    if session.wants_json:
         session.out(json.dumps(versions) + "\n")
     else:
         session.out("".join(f"{name} {version or 'unknown'}\n" for name, version in versions.items()))
+    if failure is not None:
+        raise failure
     return 0

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from container import Container, booted
 
 _TOP = Path(__file__).parents[2]
@@ -20,8 +16,6 @@ _TOP = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def package() -> Path:
     """The .deb that ``make deb`` built."""
-    if os.geteuid() != 0:
-        pytest.skip("booting a container needs root")
     found = sorted((_TOP / "dist").glob("jobworker_*.deb"))
     assert found, "no package in dist/; try: make deb"
     return found[-1]
@@ -30,6 +24,8 @@ def package() -> Path:
 @pytest.fixture(scope="session")
 def archive(package: Path) -> Path:
     """A Debian with exactly what the package depends on."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: boots a container")
     made = subprocess.run(
         [_TOP / "tools/rootfs", package], check=True, capture_output=True, text=True, cwd=_TOP
     )

@@ -77,8 +77,10 @@ class Container:
         return self.run(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", inside])
 
     def main_pid(self, unit: str = "jobworker") -> int:
-        """The main PID of a service, as seen inside; 0 where it does not run."""
-        return int(self.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout)
+        """The main PID of a service that runs, as seen inside."""
+        pid = int(self.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout)
+        assert pid > 1, f"{unit} does not run"  # a kill of 0 would be one of the caller's group
+        return pid
 
     def _enter(self, argv: Sequence[str], user: str | None) -> list[str]:
         become = ["runuser", "-u", user, "--"] if user else []
@@ -97,21 +99,49 @@ def booted(tar: Path) -> Iterator[Container]:
         subprocess.run(unpack, check=True, start_new_session=True)
         with (root / "etc/hosts").open("a") as hosts:
             hosts.write(f"127.0.1.1 {name}\n")
-        nspawn, leader = _boot(root, name, Path(folder))
-        try:
-            pidfd = os.pidfd_open(leader)
+        with _cgroups(name) as cgroups:
+            nspawn, leader = _boot(root, name, Path(folder), cgroups)
             try:
-                yield Container(root, name, leader)
+                pidfd = os.pidfd_open(leader)
+                try:
+                    yield Container(root, name, leader)
+                finally:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # PID 1: the kernel ends all the others
+                    os.close(pidfd)
             finally:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # PID 1: the kernel ends all the others
-                os.close(pidfd)
-        finally:
-            _end(nspawn)
+                _end(nspawn)
 
 
-def _boot(root: Path, name: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+@contextmanager
+def _cgroups(name: str) -> Iterator[list[str]]:
+    """A cgroup of its own in each hierarchy of systemd's: nspawn would share the caller's, and two containers
+    would end each other's services. Removed with all that nspawn and systemd left below.
+    """
+    mounts = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    paths = []
+    for before, after in mounts:
+        kind, _, options = after.split(" ", 2)
+        hierarchy = "" if kind == "cgroup2" else "name=systemd"
+        if kind == "cgroup2" or (kind == "cgroup" and hierarchy in options.split(",")):
+            paths.append(f"{before.split(' ')[4]}{own[hierarchy].rstrip('/')}/{name}")
+    try:
+        for path in paths:
+            os.mkdir(path)
+        yield paths
+    finally:
+        for path in paths:
+            for folder, _, _ in os.walk(path, topdown=False):
+                os.rmdir(folder)
+
+
+def _boot(root: Path, name: str, folder: Path, cgroups: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """Starts nspawn and waits until systemd inside says that it has started; nspawn, and systemd's pid."""
-    argv = ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", "--boot", f"--directory={root}"]
+    enter = (
+        'for path; do [ "$path" != -- ] || break; echo $$ >"$path/cgroup.procs"; shift; done; shift; exec "$@"'
+    )
+    argv = ["sh", "-euc", enter, "sh", *cgroups, "--"]
+    argv += ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", "--boot", f"--directory={root}"]
     argv += [f"--machine={name}", "--register=no", "--keep-unit", "--private-network", "--notify-ready=yes"]
     argv += ["--console=pipe", "--resolv-conf=off", "--link-journal=no"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, (folder / "console").open("wb") as console:
