@@ -205,7 +205,9 @@ allow_root = {"true" if os.geteuid() == 0 else "false"}
         return self.record(job)
 
     def close(self) -> None:
-        """Whatever state it is in, nothing is left."""
+        """Whatever state it is in, nothing is left. What it said is shown where a test failed."""
+        if self.journal.exists():
+            print(self.journal.read_text(errors="replace")[-8000:])
         if self.process is not None and self.process.poll() is None:
             try:
                 self.stop()

@@ -5,6 +5,7 @@ All processes and jobs run as whoever called: there is no boundary between them,
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import select
@@ -34,6 +35,7 @@ def configure(place: Path) -> Path:
     user = pwd.getpwuid(os.geteuid()).pw_name
     for name in ("state", "logs"):
         (place / name).mkdir(parents=True, exist_ok=True)
+    _refuse_if_in_use(place)
     config = place / "jobworker.toml"
     config.write_text(
         f"""\
@@ -76,6 +78,17 @@ commands = ["*"]
     ]
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
     return context
+
+
+def _refuse_if_in_use(place: Path) -> None:
+    """A worker holds the lock of its state folder; its address in the files must stay what it is."""
+    folder = os.open(place / "state", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"a worker runs on {place} already") from None
+    finally:
+        os.close(folder)
 
 
 def _port() -> int:
@@ -171,7 +184,8 @@ def run(shell: str) -> int:
 
 def main() -> int:
     """Does what the one argument says."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # INT may have been ignored by who called
+        signal.signal(number, signal.default_int_handler)
     try:
         return serve() if sys.argv[1:] == ["serve"] else run(os.environ.get("CMD") or _DEFAULT_JOB)
     except KeyboardInterrupt:

@@ -268,6 +268,7 @@ def _child(
         os.dup2(2, 1)
         os.dup2(channel, _CHANNEL_FD)
         os.closerange(_CHANNEL_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        privileges.as_before()
         privileges.join_new_keyring()
         privileges.clear_ambient()
         uid, gid, groups = ids

@@ -23,6 +23,7 @@ _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "armv
 
 # Loaded with the runner, not in the child: dlopen after an upgrade may find another library.
 _libc = ctypes.CDLL(None, use_errno=True)
+_NICE_BEFORE = os.getpriority(os.PRIO_PROCESS, 0)
 _keyctl_number = _SYS_KEYCTL.get(os.uname().machine)
 
 
@@ -72,13 +73,17 @@ def empty_bounding_set() -> None:
 
 
 def come_first() -> None:
-    """Lets the runner be scheduled before jobs that keep every processor busy; its children start as usual.
+    """Lets the runner be scheduled before jobs that keep every processor busy.
 
-    sched(7): SCHED_RESET_ON_FORK gives a child nice 0 again. Where this is not permitted nothing changes.
+    Where this is not permitted (development) nothing changes.
     """
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
         os.setpriority(os.PRIO_PROCESS, 0, _RUNNER_NICE)
+
+
+def as_before() -> None:
+    """In a child: the nice value that the runner was started with; being nicer needs no right."""
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE_BEFORE)
 
 
 def change_ids(uid: int, gid: int, groups: list[int]) -> None:

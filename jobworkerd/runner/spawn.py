@@ -22,7 +22,7 @@ import prctl
 
 from jobworkerd.rules import FIXED_PATH
 
-from . import privileges, procfs
+from . import clone, privileges, procfs
 
 STAGES = (
     "setsid",
@@ -36,6 +36,7 @@ STAGES = (
     "setuid",
     "no_new_privs",
     "chdir",
+    "nice",
     "execve",
 )
 _ERROR = struct.Struct("<BI")
@@ -89,9 +90,11 @@ def fork(program: Program, stdout: int, stderr: int) -> Child:
     # A signal for the runner must not run its handler in the child.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        born = clone.fork_into(program.cgroup) if program.cgroup is not None else None
+        pid, pidfd = born or (os.fork(), -1)
         if pid == 0:
-            _child(program, runner, stdout, stderr, error_write, go_read)
+            joined = born is not None or program.cgroup is None
+            _child(program, joined, runner, stdout, stderr, error_write, go_read)
     except OSError:
         os.close(error_read)
         os.close(go_write)
@@ -101,7 +104,7 @@ def fork(program: Program, stdout: int, stderr: int) -> Child:
         os.close(error_write)
         os.close(go_read)
     os.set_blocking(error_read, False)
-    return Child(pid, os.pidfd_open(pid), error_read, go_write)
+    return Child(pid, pidfd if pidfd >= 0 else os.pidfd_open(pid), error_read, go_write)
 
 
 def go(child: Child) -> None:
@@ -124,12 +127,14 @@ def outcome(child: Child) -> SetupError | None:
     return None
 
 
-def _child(program: Program, runner: int, stdout: int, stderr: int, error: int, go_read: int) -> None:
+def _child(
+    program: Program, joined: bool, runner: int, stdout: int, stderr: int, error: int, go_read: int
+) -> None:
     """Never returns."""
     stage = "setsid"
     try:
         _arrange_descriptors(stdout, stderr, error, go_read)
-        steps = _set_up(program, runner)
+        steps = _set_up(program, joined, runner)
         while True:
             stage = next(steps)
     except OSError as failure:
@@ -156,7 +161,7 @@ def _arrange_descriptors(stdout: int, stderr: int, error: int, go_read: int) -> 
     os.closerange(_GO_FD + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _set_up(program: Program, runner: int) -> Iterator[str]:
+def _set_up(program: Program, joined: bool, runner: int) -> Iterator[str]:
     """Yields each stage's name before it does it, so that a failure is named by the last one."""
     yield "setsid"
     os.setsid()
@@ -165,7 +170,7 @@ def _set_up(program: Program, runner: int) -> Iterator[str]:
     if not os.read(_GO_FD, 1):
         os._exit(127)  # the runner died between fork and ledger
     yield "cgroup"
-    if program.cgroup is not None:
+    if not joined:
         _write(f"{program.cgroup}/cgroup.procs", "0")
     yield "oom_score_adj"
     _unprotect_from_oom()
@@ -196,6 +201,9 @@ def _set_up(program: Program, runner: int) -> Iterator[str]:
     yield "chdir"
     os.umask(0o027)
     _enter(program.dir, entry.pw_dir)
+    # Late: a child that joins its cgroup holds a lock of the runner's, and must not wait for a processor.
+    yield "nice"
+    privileges.as_before()
     yield "execve"
     env = _environment(program, entry)
     _default_signals()

@@ -90,7 +90,7 @@ def test_each_field_is_taken_from_the_first_source_that_has_it(host: Host) -> No
 def test_no_file_is_needed(host: Host) -> None:
     """Four variables, or four options."""
     names = {"SERVER": "[::1]:50051", "CA": CA, "CERT": CERT, "KEY": KEY}
-    found = host.find(**{f"JOBCTL_{name}": value for name, value in names.items()})
+    found = host.find({}, **{f"JOBCTL_{name}": value for name, value in names.items()})
     assert found == host.find({name.lower(): value for name, value in names.items()})
     assert found.address == ("::1", 50051)
 

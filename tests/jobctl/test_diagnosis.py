@@ -37,7 +37,7 @@ def jobctl(context: Path, *args: str) -> tuple[int, str, str, str]:
 
 
 @contextlib.contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def listening(serve: Callable[[socket.socket], object]) -> Iterator[str]:
     """``serve`` gets each connection that is made to the address."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from canned import UUID, info
@@ -106,6 +105,7 @@ def test_a_second_int_leaves_the_job_to_its_grace(shared_worker: Worker, stops: 
     stops.append(run)
     run.signal(INT)
     run.says(run.stopping)
+    wait_for(lambda: shared_worker.record(run.job)["state"] == "STOPPING")
     run.signal(TERM)  # asks once more, and leaves nothing
     run.says(run.stopping)
     run.signal(INT)
@@ -239,9 +239,10 @@ def test_an_int_ends_the_other_verbs_in_silence(canned: Canned, verb: str) -> No
     """130, and nothing is said; what was asked of the worker goes on."""
     asked, let_go = threading.Event(), threading.Event()
 
-    def held(_: object) -> None:
+    def held(_: object) -> object:
         asked.set()
         let_go.wait(10)
+        return pb.WaitResponse() if verb == "wait" else pb.StopResponse()
 
     canned.answers["QueryOneProcess"] = lambda _: pb.QueryOneProcessResponse(process_info=info())
     canned.answers |= {"Wait": held, "Stop": held}
@@ -265,15 +266,14 @@ def test_a_run_survives_the_api(worker: Worker) -> None:
     assert run.ends() == (0, "ready\ndone\n", "")
 
 
-def test_a_lost_connection_leaves_the_job_running_and_says_how_to_follow(
-    canned: Canned, tmp_path: Path
-) -> None:
+def test_a_lost_connection_leaves_the_job_running_and_says_how_to_follow(canned: Canned) -> None:
     """125, for what the job will exit with is not known."""
     let_go = threading.Event()
 
-    def wait(_: object) -> None:
+    def wait(_: object) -> pb.WaitResponse:
         canned.stop()
         let_go.wait(10)
+        return pb.WaitResponse()
 
     canned.answers["Start"] = lambda _: pb.StartResponse(uuid=UUID)
     canned.answers["Wait"] = wait

@@ -92,7 +92,7 @@ class Container:
 def booted(tar: Path) -> Iterator[Container]:
     """Unpacks and boots; at the end all of it is gone."""
     with tempfile.TemporaryDirectory(prefix="jobworker-test-") as folder:
-        name = Path(folder).name.replace("_", "-")
+        name = Path(folder).name.replace("_", "x")  # a host name ends in no hyphen
         root = Path(folder) / "root"
         root.mkdir()
         unpack = ["tar", "--extract", "--numeric-owner", "--xattrs-include=*", "-C", str(root), "-f", str(tar)]

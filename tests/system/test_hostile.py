@@ -13,18 +13,24 @@ _CLIENT = """
 import json, os, select, socket, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from google.protobuf.duration_pb2 import Duration
+import grpc
 from jobctl import contexts
-from jobctl.client import Client
 from jobworkerd.v1 import jobworker_pb2 as pb
+from jobworkerd.v1 import jobworker_pb2_grpc
 
-client = Client(contexts.find({}, os.environ), 10.0)
+context = contexts.find({}, os.environ)
+credentials = grpc.ssl_channel_credentials(context.ca, context.key, context.cert)
+stub = jobworker_pb2_grpc.JobWorkerStub(grpc.secure_channel(context.server, credentials))
 
 def start(*argv):
-    return client.start(pb.StartRequest(command=argv[0], args=argv[1:])).uuid
+    return stub.Start(pb.StartRequest(command=argv[0], args=argv[1:])).uuid
+
+def query(job):
+    return stub.QueryOneProcess(pb.QueryOneProcessRequest(uuid=job)).process_info
 
 def stop(job, grace=0.1):
     request = pb.StopRequest(uuid=job, grace=Duration(nanos=int(grace * 1e9)))
-    return client.stop(request)
+    return stub.Stop(request)
 """
 
 _STOPPER = """
@@ -37,7 +43,8 @@ while True:
 """
 
 _PROBE = """
-import socket, sys, time
+import os, socket, sys, time
+os.setpriority(os.PRIO_PROCESS, 0, -15)  # what is measured is the runner, not when the probe gets a processor
 worst = 0.0
 print("probing", flush=True)
 deadline = time.monotonic() + float(sys.argv[1])
@@ -65,7 +72,7 @@ _START_HOLDERS = f"""
 def is_held(job):
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
-        if client.query(job).process_info.stdout.held:
+        if query(job).stdout.held:
             return True
         select.select([], [], [], 0.02)
     return False
@@ -133,7 +140,7 @@ def both(_):
 
 with ThreadPoolExecutor(10) as pool:
     states = list(pool.map(both, range(200)))
-ended = client.stop(pb.StopRequest(uuid=attacker, signal=9)).process_info
+ended = stub.Stop(pb.StopRequest(uuid=attacker, signal=9)).process_info
 worst = float(prober.stdout.readline())
 print(json.dumps({{"states": sorted(set(states)), "count": len(states), "worst": worst,
                   "attacker": pb.State.Name(ended.state)}}))
@@ -156,7 +163,7 @@ def test_jobs_that_hold_their_own_pipes_hold_up_nobody_else(quiet: Container) ->
 holders = start_holders(10)
 writer = "import time\\nfor _ in range(40):\\n    print(time.time(), flush=True)\\n    time.sleep(0.05)\\n"
 job = start("python3", "-u", "-c", writer)
-path = client.query(job).process_info.stdout_path
+path = query(job).stdout_path
 deadline = time.monotonic() + 20
 seen, worst, line = 0, 0.0, ""
 with open(path) as file:
@@ -172,7 +179,7 @@ began = time.monotonic()
 assert pb.State.Name(stop(start("sleep", "60")).process_info.state) == "STOPPED"
 took = time.monotonic() - began
 states = {{pb.State.Name(stop(job).process_info.state) for job in holders}}
-waits = [client.wait(pb.WaitRequest(uuid=job, for_output=True)) for job in holders]
+waits = [stub.Wait(pb.WaitRequest(uuid=job, for_output=True)) for job in holders]
 closed = all(each.process_info.output_closed for each in waits)
 print(json.dumps({{"worst": worst, "took": took, "states": sorted(states), "closed": closed}}))
 """,

@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from container import booted
 
-def test_waits(record_property):
+def test_waits():
     with booted(Path({archive!r})) as container:
         job = container.popen(["sleep", "infinity"])
-        print("NAME", container.name, flush=True)
+        print("INSIDE", container.name, container.root.parent.name, flush=True)
         job.wait()
 """
 
@@ -52,14 +52,15 @@ def test_ctrl_c_in_the_middle_leaves_no_process_mount_file_or_cgroup(archive: Pa
     with pytest:
         assert pytest.stdout is not None
         lines = iter(pytest.stdout)
-        name = next(line.split()[-1] for line in lines if "NAME" in line)
+        name, folder = next(line.split("INSIDE ")[1].split() for line in lines if "INSIDE" in line)
         assert _processes_naming(name)
+        assert _processes_naming(folder)
         os.killpg(pytest.pid, signal.SIGINT)
         said = "".join(lines)
     assert pytest.returncode == 2, said
     assert "KeyboardInterrupt" in said
-    assert _processes_naming(name) == []
-    assert name not in Path("/proc/mounts").read_text()
+    assert _processes_naming(name) == _processes_naming(folder) == []
+    assert folder not in Path("/proc/mounts").read_text()
     assert list(temporary.iterdir()) == []
     assert [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()] == []
     assert list(Path("/run/systemd/nspawn").glob(f"*/{name}")) == []
