@@ -207,7 +207,11 @@ allow_root = {"true" if os.geteuid() == 0 else "false"}
     def close(self) -> None:
         """Whatever state it is in, nothing is left. What it said is shown where a test failed."""
         if self.journal.exists():
-            print(self.journal.read_text(errors="replace")[-8000:])
+            said = self.journal.read_text(errors="replace").splitlines()
+            print(
+                *[line for line in said if ": started: " not in line and ": finished: " not in line][-50:],
+                sep="\n",
+            )
         if self.process is not None and self.process.poll() is None:
             try:
                 self.stop()

@@ -1,4 +1,6 @@
-"""A worker in a clone: ``dev.py serve`` in the foreground, ``dev.py run`` for one job. State under .dev/.
+"""A worker in a clone: ``dev.py serve`` in the foreground, ``dev.py run`` for one job.
+
+State is kept under .dev/, or in the folder that a second argument names.
 
 All processes and jobs run as whoever called: there is no boundary between them, and it says so.
 """
@@ -19,8 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_TOP = Path(__file__).resolve().parent.parent
-_DEV = _TOP / ".dev"
+_DEV = Path(__file__).resolve().parent.parent / ".dev"
 _READY_SECONDS = 20.0
 _DEFAULT_JOB = "echo hello from job $JOBWORKER_JOB_ID; uname -a; id"
 # Of a systemd that make may run under (a CI runner's unit); the worker would take itself for that unit.
@@ -144,10 +145,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], notify: socket.socket) -
         os.close(ended)
 
 
-def serve() -> int:
+def serve(place: Path) -> int:
     """Until it is interrupted."""
-    context = configure(_DEV)
-    with worker(_DEV) as process:
+    context = configure(place)
+    with worker(place) as process:
         programs = Path(sys.executable).parent
         print(
             f'export JOBCTL_CONFIG={shlex.quote(str(context))} PATH="$PATH":{shlex.quote(str(programs))}',
@@ -159,12 +160,8 @@ def serve() -> int:
         return process.wait()
 
 
-def run(shell: str) -> int:
-    """One job through a worker that is started and stopped for it; the job's exit code.
-
-    In a folder of its own, so that a ``make serve`` can go on beside it.
-    """
-    place = _DEV / "run"
+def run(place: Path, shell: str) -> int:
+    """One job through a worker that is started and stopped for it; the job's exit code."""
     context = configure(place)
     jobctl = [sys.executable, "-m", "jobctl", "--config", str(context)]
     with (place / "worker.log").open("w+") as log:
@@ -182,15 +179,19 @@ def run(shell: str) -> int:
             raise
 
 
-def main() -> int:
-    """Does what the one argument says."""
+def main(verb: str, folder: str | None = None) -> int:
+    """Does what the arguments say."""
     for number in (signal.SIGINT, signal.SIGTERM):  # INT may have been ignored by who called
         signal.signal(number, signal.default_int_handler)
+    place = Path(folder).resolve() if folder else _DEV
     try:
-        return serve() if sys.argv[1:] == ["serve"] else run(os.environ.get("CMD") or _DEFAULT_JOB)
+        if verb == "serve":
+            return serve(place)
+        # In a folder of its own, so that it does not disturb one that serves.
+        return run(place / "run", os.environ.get("CMD") or _DEFAULT_JOB)
     except KeyboardInterrupt:
         return 130
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -112,8 +112,8 @@ class Runner:
                 f"a Hello of {hello.role}, protocol {hello.protocol}; this is {PROTOCOL_VERSION}"
             )
         welcome = Welcome(PROTOCOL_VERSION, self._instance_id, self._boot_id)
-        peer.send(welcome, (self.reload.current.snapshot(),))
         peer.phase = Phase.READY
+        peer.send(welcome, (self.reload.current.snapshot(),))
         if peer is self.recorder:
             self.jobs.resume_recorder()
         else:

@@ -106,9 +106,12 @@ class Peer:
         self._ping = self._loop.after(_PING_SECONDS, self._beat)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> bool:
-        """Sends to a READY or greeting peer; False (and the fds are still the caller's) where there is none."""
+        """Sends to a READY peer; False (and the fds are still the caller's) where there is none.
+
+        One that has not said Hello gets nothing: its first message is Welcome, and the replay makes up.
+        """
         endpoint = self._endpoint
-        if endpoint is None or self.phase not in (Phase.READY, Phase.GREETING):
+        if endpoint is None or self.phase is not Phase.READY:
             return False
         try:
             endpoint.send(message, fds)
