@@ -1,0 +1,36 @@
+"""Programs that people run as jobs, and what else answers on the port."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from conftest import Worker
+
+
+def test_node_and_a_compiler_work(shared_worker: Worker, tmp_path: Path) -> None:
+    """A JIT, and a chain of programs that write files."""
+    node = shared_worker.jobctl("run", "--", "node", "-e", "console.log(6*7)")
+    assert (node.stdout, node.stderr, node.returncode) == ("42\n", "", 0)
+    (tmp_path / "x.c").write_text('#include <stdio.h>\nint main(void) { puts("built"); return 5; }\n')
+    built = shared_worker.jobctl("run", "--dir", str(tmp_path), "--", "gcc", "-o", "x", "x.c")
+    assert (built.stderr, built.returncode) == ("", 0)
+    ran = shared_worker.jobctl("run", "--dir", str(tmp_path), "--", "./x")
+    assert (ran.stdout, ran.returncode) == ("built\n", 5)
+
+
+def test_health_says_serving_to_a_caller(shared_worker: Worker) -> None:
+    """grpc.health.v1, under the same mutual TLS."""
+    code = """
+import os, grpc
+from jobctl import contexts
+from jobworkerd.v1 import health_pb2, health_pb2_grpc
+c = contexts.find({}, os.environ)
+channel = grpc.secure_channel(c.server, grpc.ssl_channel_credentials(c.ca, c.key, c.cert))
+answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+print(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+"""
+    done = subprocess.run(
+        [shared_worker.argv()[0], "-c", code], env=shared_worker.environment(), capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("SERVING\n", "")
