@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
 from .config import Config
@@ -46,7 +47,8 @@ def _scaled(value: float, units: tuple[tuple[str, float], ...], smallest: str) -
     for unit, factor in units:
         if value % factor == 0:
             return f"{value / factor:.0f}{unit}"
-    return f"{value:g}{smallest}" if value % 1 else f"{value:.0f}{smallest}"
+    # All its digits, and never with an exponent.
+    return f"{Decimal(repr(value)):f}{smallest}".replace(f".0{smallest}", smallest)
 
 
 def _quoted(text: str) -> str:

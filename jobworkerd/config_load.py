@@ -1,22 +1,26 @@
 """Root's files to a Config: read, checked, each mistake named with file, line, key and what would be right.
 
 The sources are read once, by the runner, and handed to the peers as a snapshot, so that all hold the
-same. tomllib gives no positions: the line of a key is looked up in the text.
+same. What a value may be, ``config_values`` knows; where a key stands, ``config_lines``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any
 
 from . import config_values as values
 from .config import Config, Grant, Jobs, Retention, Server, Tls
+from .config_lines import Lines
+from .config_sources import ConfigError as ConfigError
+from .config_sources import Source as Source
+from .config_sources import read_sources as read_sources
+from .config_warnings import warnings as warnings
 
 _SECTIONS: dict[str, type] = {"server": Server, "tls": Tls, "jobs": Jobs, "retention": Retention}
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
@@ -27,6 +31,7 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "cert": values.path,
     "key": values.path,
     "revoked": values.path,
+    "identity_prefix": values.prefix,
     "user": values.user,
     "log_user": values.user,
     "default_user": values.user,
@@ -44,48 +49,17 @@ _BY_TYPE: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One file, as it was read."""
-
-    path: str
-    text: str
-
-
-class ConfigError(Exception):
-    """One mistake; its text is ``FILE:LINE: KEY: what is wrong and would be right``."""
-
-
-def read_sources(path: str) -> tuple[Source, ...]:
-    """The file and its drop-ins (``path.d/*.toml``), sorted. ConfigError for one that others can write."""
-    folder = f"{path}.d"
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
-    except FileNotFoundError:
-        names = []
-    return tuple(_read(each) for each in (path, *(f"{folder}/{name}" for name in names)))
-
-
 def parse(sources: tuple[Source, ...]) -> Config:
-    """The Config. ConfigError for the first mistake."""
-    for mistake in mistakes(sources):
-        raise mistake
-    return _build([(source, tomllib.loads(source.text)) for source in sources])
+    """The Config: of drop-ins scalars override and grants append. ConfigError for the first mistake."""
+    documents, found = _read_all(sources)
+    if found:
+        raise found[0]
+    return _build(documents)
 
 
 def mistakes(sources: tuple[Source, ...]) -> list[ConfigError]:
-    """All mistakes, in the order they stand."""
-    found: list[ConfigError] = []
-    for source in sources:
-        try:
-            document = tomllib.loads(source.text)
-        except tomllib.TOMLDecodeError as error:
-            line = re.search(r"at line (\d+)", str(error))
-            where = line[1] if line else str(source.text.count("\n") + 1)
-            found.append(ConfigError(f"{source.path}:{where}: not TOML: {error}"))
-            continue
-        found += _check(source, document)
-    return found
+    """All there are, file by file."""
+    return _read_all(sources)[1]
 
 
 def to_snapshot(sources: tuple[Source, ...]) -> bytes:
@@ -98,20 +72,6 @@ def from_snapshot(data: bytes) -> Config:
     return parse(tuple(Source(path, text) for path, text in json.loads(data)))
 
 
-def warnings(config: Config) -> list[str]:
-    """What is legal and yet hardly meant."""
-    said = [
-        f"{grant.rule}: a {grant.role} without {what} can start nothing"
-        for grant in config.grants
-        if grant.role != "viewer"
-        for what, given in (("run_as", grant.run_as), ("commands", grant.commands))
-        if not given
-    ]
-    if not config.grants:
-        said.append("no [[grant]]: nobody may do anything")
-    return said
-
-
 def key_of(field_name: str) -> str:
     """The TOML key of a dataclass's field: the unit is the value's there, but where it tells two keys apart."""
     if field_name == "keep_bytes":
@@ -119,18 +79,54 @@ def key_of(field_name: str) -> str:
     return field_name.removesuffix("_seconds").removesuffix("_bytes")
 
 
-def _read(path: str) -> Source:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        info = os.fstat(fd)
-        if info.st_uid not in (0, os.geteuid()):
-            raise ConfigError(f"{path}: owned by uid {info.st_uid}; must be owned by root: chown root {path}")
-        if stat.S_IMODE(info.st_mode) & 0o022:
-            raise ConfigError(f"{path}: writable by others; must not be: chmod go-w {path}")
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A source, parsed."""
+
+    path: str
+    tables: dict[str, Any]
+    lines: Lines
+
+    def mistake(self, section: str, number: int, key: str | None, what: str) -> ConfigError:
+        name = f"{section}.{key}" if key else section
+        shown = name if name.isprintable() else json.dumps(name)
+        return ConfigError(f"{self.path}:{self.lines.of(section, number, key)}: {shown}: {what}")
+
+
+def _read_all(sources: tuple[Source, ...]) -> tuple[list[_Document], list[ConfigError]]:
+    documents: list[_Document] = []
+    found: list[ConfigError] = []
+    for source in sources:
         try:
-            return Source(path, file.read().decode())
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: not UTF-8 text") from None
+            document = _Document(source.path, tomllib.loads(source.text), Lines(source.text))
+        # A number of 5,000 digits is a bare ValueError.
+        except (ValueError, RecursionError) as error:
+            found.append(_not_toml(source, error))
+            continue
+        documents.append(document)
+        found += _check(document)
+    return documents, found
+
+
+def _not_toml(source: Source, error: Exception) -> ConfigError:
+    what, _, where = str(error).partition(" (at ")
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        what = "nested too deeply, or a number of thousands of digits"
+    at = re.search(r"line (\d+), column (\d+)", where)
+    last = source.text.rstrip().count("\n") + 1
+    line, column = (at[1], f" at column {at[2]}") if at else (str(last), "")
+    hint = "texts, sizes and durations stand in quotes, lists in brackets"
+    return ConfigError(f"{source.path}:{line}: not TOML{column}: {what}; {hint}")
+
+
+@cache
+def _keys(cls: type) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    """TOML key -> (field, converter)."""
+    return {
+        key_of(field.name): (field.name, _converter(field.name, str(field.type)))
+        for field in fields(cls)
+        if field.name != "rule"
+    }
 
 
 def _converter(name: str, type_name: str) -> Callable[[Any], Any]:
@@ -143,62 +139,53 @@ def _converter(name: str, type_name: str) -> Callable[[Any], Any]:
     return _BY_TYPE[type_name]
 
 
-def _keys(cls: type) -> dict[str, tuple[str, Callable[[Any], Any]]]:
-    """TOML key -> (field, converter)."""
-    return {
-        key_of(field.name): (field.name, _converter(field.name, str(field.type)))
-        for field in fields(cls)
-        if field.name != "rule"
-    }
-
-
-def _check(source: Source, document: dict[str, Any]) -> Iterator[ConfigError]:
+def _check(document: _Document) -> Iterator[ConfigError]:
     known = [*_SECTIONS, "grant"]
-    for name, table in document.items():
+    for name, table in document.tables.items():
         if name not in known:
-            hint = values.suggestion(name, known)
-            yield _mistake(source, None, 0, name, f"unknown section{hint}; known are {', '.join(known)}")
+            hint = values.suggestion(name, known) or f"; known are {', '.join(known)}"
+            yield document.mistake(name, 0, None, f"unknown section{hint}")
         elif name == "grant":
             if not isinstance(table, list) or not all(isinstance(each, dict) for each in table):
-                yield _mistake(source, None, 0, "grant", "must be written [[grant]]")
+                yield document.mistake("grant", 0, None, "must be written [[grant]]")
                 continue
             for number, each in enumerate(table):
-                yield from _check_table(source, "grant", number, Grant, each)
+                yield from _check_table(document, "grant", number, Grant, each)
         elif not isinstance(table, dict):
-            yield _mistake(source, None, 0, name, f"must be a section [{name}]")
+            yield document.mistake(name, 0, None, f"must be a section [{name}]")
         else:
-            yield from _check_table(source, name, 0, _SECTIONS[name], table)
+            yield from _check_table(document, name, 0, _SECTIONS[name], table)
 
 
 def _check_table(
-    source: Source, section: str, number: int, cls: type, table: dict[str, Any]
+    document: _Document, section: str, number: int, cls: type, table: dict[str, Any]
 ) -> Iterator[ConfigError]:
     keys = _keys(cls)
     for key, value in table.items():
         if key not in keys:
-            hint = values.suggestion(key, keys)
-            known = hint or f"; known are {', '.join(keys)}"
-            yield _mistake(source, section, number, key, f"unknown key{known}")
+            hint = values.suggestion(key, keys) or f"; known are {', '.join(keys)}"
+            yield document.mistake(section, number, key, f"unknown key{hint}")
             continue
         try:
             keys[key][1](value)
         except ValueError as error:
-            yield _mistake(source, section, number, key, f"{error} (is {json.dumps(value, default=str)})")
+            shown = json.dumps(value, default=str)
+            shown = shown if len(shown) <= 80 else shown[:79] + "…"
+            yield document.mistake(section, number, key, f"{error} (is {shown})")
     for field in fields(cls):
         required = field.default is MISSING and field.default_factory is MISSING
         if required and key_of(field.name) not in table:
-            yield _mistake(source, section, number, key_of(field.name), "missing; every grant needs it")
+            yield document.mistake(section, number, key_of(field.name), "missing; every grant needs it")
 
 
-def _build(documents: list[tuple[Source, dict[str, Any]]]) -> Config:
-    """Drop-ins: scalars override, grants append."""
+def _build(documents: list[_Document]) -> Config:
     merged: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
     grants: list[Grant] = []
-    for source, document in documents:
+    for document in documents:
         for name, cls in _SECTIONS.items():
-            merged[name] |= _convert(cls, document.get(name, {}))
-        for number, table in enumerate(document.get("grant", [])):
-            rule = f"{source.path}:{_line(source.text, 'grant', number, None)}"
+            merged[name] |= _convert(cls, document.tables.get(name, {}))
+        for number, table in enumerate(document.tables.get("grant", [])):
+            rule = f"{document.path}:{document.lines.of('grant', number)}"
             grants.append(Grant(**_convert(Grant, table), rule=rule))
     sections: dict[str, Any] = {name: cls(**merged[name]) for name, cls in _SECTIONS.items()}
     return Config(**sections, grants=tuple(grants))
@@ -207,29 +194,3 @@ def _build(documents: list[tuple[Source, dict[str, Any]]]) -> Config:
 def _convert(cls: type, table: dict[str, Any]) -> dict[str, Any]:
     keys = _keys(cls)
     return {keys[key][0]: keys[key][1](value) for key, value in table.items()}
-
-
-def _mistake(source: Source, section: str | None, number: int, key: str, what: str) -> ConfigError:
-    line = _line(source.text, section if section else key, number, key if section else None)
-    name = f"{section}.{key}" if section else key
-    return ConfigError(f"{source.path}:{line}: {name}: {what}")
-
-
-_HEADER = re.compile(r"""\s*\[\[?\s*['"]?([\w.-]+)['"]?\s*\]\]?\s*(#.*)?$""")
-_KEY = re.compile(r"""\s*['"]?([\w-]+)['"]?\s*[.=]""")
-
-
-def _line(text: str, section: str, number: int, key: str | None) -> int:
-    """Where a key stands in the ``number``-th section of that name, or its header; 1 is the first line."""
-    found, inside, seen = 1, False, -1
-    for line_number, line in enumerate(text.splitlines(), 1):
-        header, assigned = _HEADER.match(line), _KEY.match(line)
-        if header is not None:
-            seen += header[1] == section
-            inside = header[1] == section and seen == number
-            if inside:
-                found = line_number
-        # In its section; or the section written as a key at the top, "server.listen = …".
-        elif assigned is not None and (inside or seen < 0) and assigned[1] == (key if inside else section):
-            return line_number
-    return found

@@ -7,17 +7,23 @@ what the value must be.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import shlex
 from typing import Any
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB|TiB|)")
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.*-]+):([0-9]{1,5})")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,40})?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]{1,19})(B|KiB|MiB|GiB|TiB|)")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+|\*):([0-9]{1,5})")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")
+_PREFIX = re.compile(r"[a-z][a-z0-9+.-]*://[^\s*]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+
+_LONGEST = 36500 * 86400.0
+_LARGEST = (1 << 63) - 1
+_MOST = (1 << 31) - 1
 
 
 def duration(value: Any) -> float:
@@ -27,23 +33,29 @@ def duration(value: Any) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('must be a duration such as "10s", "8h" or "30d", or "0"')
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError('must be at most "36500d"')
+    return seconds
 
 
 def size(value: Any) -> int:
     """Bytes."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('must be a size such as "256MiB" or "1GiB", or 0')
-    return int(match[1]) * _SIZES[match[2]]
+    in_bytes = int(match[1]) * _SIZES[match[2]]
+    if in_bytes > _LARGEST:
+        raise ValueError(f"must be at most {_LARGEST} bytes")
+    return in_bytes
 
 
 def count(value: Any) -> int:
-    """0 or more."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("must be a whole number, 0 or more")
+    """0 to 2**31 - 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise ValueError(f"must be a whole number from 0 to {_MOST}")
     return value
 
 
@@ -84,17 +96,20 @@ def strings(value: Any) -> tuple[str, ...]:
 
 def run_as(value: Any) -> tuple[str, ...]:
     """Users, or ``*``."""
-    return tuple(item if item == "*" else user(item) for item in strings(value))
+    for item in strings(value):
+        if item != "*" and not _USER.fullmatch(item):
+            raise ValueError(f'{item!r} must be the name of a Unix user, or "*"')
+    return tuple(value)
 
 
 def commands(value: Any) -> tuple[str, ...]:
-    """Patterns of shell words that begin with an absolute path, a bare name's path, or ``*``."""
+    """Patterns of shell words that begin with an absolute path, or a lone ``*``."""
     for item in strings(value):
         try:
             words = shlex.split(item)
         except ValueError as error:
             raise ValueError(f"{item!r} cannot be split into words: {error}") from None
-        if words != ["*"] and not words[0].startswith("/"):
+        if words != ["*"] and not (words and words[0].startswith("/")):
             raise ValueError(f'{item!r} must begin with an absolute path, or be "*"')
     return tuple(value)
 
@@ -112,11 +127,31 @@ def listen(value: Any) -> tuple[str, ...]:
     addresses = strings(value if isinstance(value, list) else [value])
     for address in addresses:
         match = _LISTEN.fullmatch(address)
-        if match is None or int(match[2]) > 65535:
+        if match is None or not _is_host(match[1]):
             raise ValueError('must be HOST:PORT such as "127.0.0.1:50051" or "[::1]:50051"')
+        if not 0 < int(match[2]) < 65536:
+            raise ValueError("must have a port from 1 to 65535")
     if not addresses:
         raise ValueError("must name at least one address")
     return addresses
+
+
+def _is_host(host: str) -> bool:
+    """Whether what has the shape of an address is one; names are the resolver's to judge."""
+    if not host.startswith("[") and re.search("[^0-9.]", host):
+        return True
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def prefix(value: Any) -> str:
+    """The start of a URI."""
+    if not isinstance(value, str) or not value.isprintable() or not _PREFIX.fullmatch(value):
+        raise ValueError('must be the start of a URI such as "jobworker://", without blanks or *')
+    return value
 
 
 def one_of(*choices: str) -> Any:

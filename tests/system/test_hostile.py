@@ -138,7 +138,7 @@ def both(_):
     job = start("sleep", "600")
     return pb.State.Name(stop(job).process_info.state)
 
-with ThreadPoolExecutor(10) as pool:
+with ThreadPoolExecutor(6) as pool:
     states = list(pool.map(both, range(200)))
 ended = stub.Stop(pb.StopRequest(uuid=attacker, signal=9)).process_info
 worst = float(prober.stdout.readline())
