@@ -96,9 +96,8 @@ def strings(value: Any) -> tuple[str, ...]:
 
 def run_as(value: Any) -> tuple[str, ...]:
     """Users, or ``*``."""
-    for item in strings(value):
-        if item != "*" and not _USER.fullmatch(item):
-            raise ValueError(f'{item!r} must be the name of a Unix user, or "*"')
+    if not all(item == "*" or _USER.fullmatch(item) for item in strings(value)):
+        raise ValueError('must be the name of a Unix user such as "deploy", or "*", each')
     return tuple(value)
 
 
@@ -130,7 +129,7 @@ def listen(value: Any) -> tuple[str, ...]:
         if match is None or not _is_host(match[1]):
             raise ValueError('must be HOST:PORT such as "127.0.0.1:50051" or "[::1]:50051"')
         if not 0 < int(match[2]) < 65536:
-            raise ValueError("must have a port from 1 to 65535")
+            raise ValueError("must be HOST:PORT with a port from 1 to 65535")
     if not addresses:
         raise ValueError("must name at least one address")
     return addresses
