@@ -47,7 +47,7 @@ test: setup dist/.stamp ## every test this machine can run
 	$(debian_path) tools/test
 
 soak: setup dist/.stamp ## the long form of the tests; SOAK_MINUTES bounds it
-	$(debian_path) SOAK_MINUTES=$${SOAK_MINUTES:-60} $(deb)/bin/python -m pytest -m "soak or long" --timeout 0
+	$(debian_path) JOBWORKER_SOAK=1 SOAK_MINUTES=$${SOAK_MINUTES:-60} $(deb)/bin/python -m pytest -m "soak or long" --timeout 0
 
 serve: $(deb).stamp ## a worker in the foreground, state under .dev/
 	@$(deb)/bin/python tools/dev.py serve

@@ -23,8 +23,6 @@ def main(argv: list[str] | None = None) -> int:
         configuration = Configuration(options.config)
     except config_load.ConfigError as error:
         return _complain(str(error), EX_CONFIG)
-    except OSError as error:
-        return _complain(f"cannot read {options.config}: {error.strerror}", EX_CONFIG)
     if options.dump_config:
         print(config_dump.dump(configuration.config), end="")
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import time
 import uuid
@@ -22,6 +23,7 @@ from .jobs import Jobs, Live, not_found_on_path
 from .policy import Policy, Wanted
 from .store import Row, Store
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _REASONS = {
     "REFUSED": "REFUSED",
     "NO_OUTPUT": "NO_OUTPUT",
@@ -163,8 +165,9 @@ class Starting:
     def _outcome(self, row: Row) -> Row:
         """The row of a start that succeeded; a CallError, the same each time, for one that did not."""
         if row.state == "FAILED_TO_START" or row.reason == "NEVER_STARTED":
+            no_room = row.reason == "NO_OUTPUT" and row.errno in _NO_ROOM
             raise CallError(
-                _REASONS.get(row.reason, "EXEC_FAILED"), row.error, job_id=row.job_id,
+                "NO_ROOM" if no_room else _REASONS.get(row.reason, "EXEC_FAILED"), row.error, job_id=row.job_id,
                 errno=errno_name(row.errno), stage=row.stage,
             )  # fmt: skip
         return row

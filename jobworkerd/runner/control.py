@@ -6,9 +6,11 @@ The answer is empty for done, else the error.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 
 from .loop import Loop
 from .reload import Reload
@@ -26,7 +28,8 @@ class Control:
         if os.path.lexists(self._path):
             os.unlink(self._path)  # of a runner that was killed: the state_dir's lock is ours
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._sock.bind(self._path)
+        with _short(folder) as path:
+            self._sock.bind(path)
         os.chmod(self._path, 0o600)
         self._sock.listen(4)
         self._sock.setblocking(False)
@@ -62,6 +65,16 @@ class Control:
         self._reload.begin(lambda error: _answer(client, error))
 
 
+@contextlib.contextmanager
+def _short(folder: str) -> Iterator[str]:
+    """The socket's path within the 107 bytes of unix(7), however deep the folder lies."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/control"
+    finally:
+        os.close(fd)
+
+
 def _answer(client: socket.socket, error: str) -> None:
     try:
         client.send(b"!" + error.encode()[:_MAX_ANSWER])
@@ -75,7 +88,8 @@ def request_reload(folder: str) -> str:
     """Asks the runner and waits for its answer: empty for done. OSError where there is no runner."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.settimeout(30)
-        sock.connect(f"{folder}/control")
+        with _short(folder) as path:
+            sock.connect(path)
         sock.send(b"reload")
         data = sock.recv(_MAX_ANSWER + 1)
     return data[1:].decode(errors="replace") if data else "the runner went away"

@@ -10,11 +10,13 @@ from dataclasses import fields
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from jobworkerd.channel import codec, messages
 from jobworkerd.channel.endpoint import ChannelClosed, Endpoint
 
-_CASES = int(os.environ.get("JOBWORKER_FUZZ_CASES", "5000"))
+pytestmark = pytest.mark.soak
+_CASES = size(5_000, 100_000)
 _TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=200)
 _VALUES = {
     int: st.integers(-(2**63), 2**63 - 1),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from jobworkerd import config_dump, config_load
 from jobworkerd.config import Config, Grant, Jobs, Retention, Server, Tls
 from jobworkerd.config_load import ConfigError, Source, key_of
 
-_CASES = int(os.environ.get("JOBWORKER_FUZZ_CASES", "5000"))
+pytestmark = pytest.mark.soak
+_CASES = size(5_000, 100_000)
 
 # What each field may hold, as TOML has it.
 _DURATION = st.one_of(

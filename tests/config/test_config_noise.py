@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from jobworkerd import config_load
 from jobworkerd.config import Grant, Jobs, Retention, Server, Tls
 from jobworkerd.config_load import Source, key_of
 
-_CASES = int(os.environ.get("JOBWORKER_FUZZ_CASES", "5000"))
+pytestmark = pytest.mark.soak
+_CASES = size(5_000, 100_000)
 _KEYS = [key_of(f.name) for cls in (Server, Tls, Jobs, Retention, Grant) for f in fields(cls)]
 _PIECES = st.one_of(
     st.sampled_from(["server", "tls", "jobs", "retention", "grant", *_KEYS]),

@@ -127,12 +127,25 @@ def test_a_log_directory_that_cannot_be_used_refuses_the_start(worker: Worker) -
     """Before the fork, naming the path; with the directory back, starts go on."""
     away = worker.log_dir.with_name("away")
     worker.log_dir.rename(away)
-    done = worker.jobctl("run", "--", "touch", str(worker.folder / "ran"))
+    done = worker.jobctl("-o", "json", "run", "--", "touch", str(worker.folder / "ran"))
     assert (done.returncode, done.stdout) == (125, "")
+    assert '"reason": "NO_OUTPUT"' in done.stderr
     assert f"cannot open output files in {worker.log_dir}: No such file or directory" in done.stderr
     assert not (worker.folder / "ran").exists()
     away.rename(worker.log_dir)
     assert worker.jobctl("run", "--", "true").returncode == 0
+
+
+def test_a_reload_reaches_a_worker_however_deep_its_state_lies(idle_worker: Worker) -> None:
+    """A socket's own path has room for 107 bytes."""
+    deep = idle_worker.folder.joinpath(*["deep" * 10] * 4)
+    deep.mkdir(parents=True)
+    text = idle_worker.config.read_text()
+    idle_worker.state_dir.rename(deep / "state")
+    idle_worker.config.write_text(text.replace(str(idle_worker.state_dir), str(deep / "state")))
+    idle_worker.start()
+    done = subprocess.run(idle_worker.command("--reload"), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
