@@ -16,7 +16,7 @@ from .failure import USAGE, Failure
 
 VERBS = {
     "start": "start a job and print its id",
-    "run": "start a job, wait for it, print its output, exit as it did",
+    "run": "start a job, print its output as it comes, exit as it did",
     "stop": "stop jobs and say what that took",
     "status": "everything known of jobs",
     "list": "list jobs, newest first",
@@ -34,6 +34,7 @@ _TAKE_A_VALUE = (
     "--cert",
     "--key",
     "--connect-timeout",
+    "--reconnect-for",
     "--output",
 )
 
@@ -127,6 +128,7 @@ _DEFAULTS = {
     "quiet": False,
     "debug": False,
     "connect_timeout": 10.0,
+    "reconnect_for": 600.0,
 }
 
 
@@ -182,6 +184,12 @@ def _common() -> _Parser:
         type=typed(values.duration),
         metavar="D",
         help="how long a worker that does not answer is tried again; default: 10s",
+    )
+    group.add_argument(
+        "--reconnect-for",
+        type=typed(values.duration),
+        metavar="D",
+        help="how long a lost connection is made anew while output is followed; default: 10m",
     )
     group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "id"), help="default: table")
     group.add_argument("-q", "--quiet", action="store_true", help="errors alone on stderr")

@@ -26,9 +26,10 @@ from .contexts import Context  # noqa: E402
 from .failure import Failure  # noqa: E402
 from .reader import Reader  # noqa: E402
 from .signals import Signals  # noqa: E402
+from .source import Source  # noqa: E402
 
 _T = TypeVar("_T")
-_PAUSE_SECONDS = 0.2
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
 _FRESH_SECONDS = 1.0
 """A call that lived this long had a connection: its end begins a new outage."""
 
@@ -46,8 +47,15 @@ _OPTIONS = (
 class Answer(Generic[_T]):
     """A call under way; several may be at once. ``request`` is asked again for each attempt."""
 
-    def __init__(self, client: Client, method: str, request: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        method: str,
+        request: Callable[[], Any],
+        when_done: Callable[[object], None] | None = None,
+    ) -> None:
         self._client = client
+        self._when_done = when_done or client.signals.wake
         self._method = method
         self._request = request
         self._outage = _Outage(client)
@@ -70,7 +78,7 @@ class Answer(Generic[_T]):
     def _begin(self) -> Any:  # noqa: ANN401 -- grpc has no type for it
         self._stub = self._client.stub
         future = getattr(self._stub, self._method).future(self._request())
-        future.add_done_callback(self._client.signals.wake)
+        future.add_done_callback(self._when_done)
         return future
 
 
@@ -83,13 +91,12 @@ class Client:
         self.timeout = connect_timeout
         self.created = time.monotonic()
         self.answered = False
-        self._channels: list[grpc.Channel] = []
         self.connect()
 
     def connect(self) -> None:
         """A channel that met with a refusal waits before it tries again, longer each time; a new one does not.
 
-        The old one stays for the calls that are under way on it.
+        The old one ends with the calls that are under way on it.
         """
         # What grpc calls the minimum between two attempts is the time that one has.
         attempt_ms = max(100, min(int(self.timeout * 1000), 20_000))
@@ -97,26 +104,32 @@ class Client:
         if self.context.server_name:
             options += (("grpc.ssl_target_name_override", self.context.server_name),)
         credentials = grpc.ssl_channel_credentials(self.context.ca, self.context.key, self.context.cert)
-        self._channels.append(grpc.secure_channel(self.context.server, credentials, options))
-        self.stub = jobworker_pb2_grpc.JobWorkerStub(self._channels[-1])
+        self._channel = grpc.secure_channel(self.context.server, credentials, options)
+        self.stub = jobworker_pb2_grpc.JobWorkerStub(self._channel)
 
     def close(self) -> None:
-        """Ends the connections."""
-        for channel in self._channels:
-            channel.close()
+        """Ends the connection."""
+        self._channel.close()
 
     def start(self, request: pb.StartRequest) -> pb.StartResponse:
         """Starts exactly once, however often it is called: the request gets its request id here."""
         request.request_id = request.request_id or str(uuid.uuid4())
         return Answer[pb.StartResponse](self, "Start", lambda: request).result()
 
+    def start_with_input(self, request: pb.StartRequest, source: Source) -> pb.StartResponse:
+        """The same with a standard input."""
+        request.request_id = request.request_id or str(uuid.uuid4())
+        return Answer[pb.StartResponse](self, "StartWithInput", lambda: source.messages(request)).result()
+
     def stop(self, request: pb.StopRequest) -> pb.StopResponse:
         """Stops and waits until nothing is left."""
         return self.stopping(request).result()
 
-    def stopping(self, request: pb.StopRequest) -> Answer[pb.StopResponse]:
-        """The same, under way."""
-        return Answer(self, "Stop", lambda: request)
+    def stopping(
+        self, request: pb.StopRequest, when_done: Callable[[object], None] | None = None
+    ) -> Answer[pb.StopResponse]:
+        """The same, under way. ``when_done`` is called, in another thread, at the end of each attempt."""
+        return Answer(self, "Stop", lambda: request, when_done)
 
     def query(self, job: str, tail_bytes: int = 0) -> pb.QueryOneProcessResponse:
         """One job."""
@@ -140,18 +153,23 @@ class Client:
 
         return Answer(self, "Wait", request)
 
-    def stream(self, request: pb.StreamOutputRequest) -> Iterator[pb.OutputChunk]:
-        """What is recorded now, from the request's offsets on, which move with what was delivered."""
-        outage = _Outage(self)
+    def stream(
+        self, request: pb.StreamOutputRequest, reconnect_for: float, lost: Callable[[Failure], None]
+    ) -> Iterator[pb.StreamOutputResponse]:
+        """A job's output, up to the trailer.
+
+        Whoever takes it moves the request's offsets: from there it goes on after a lost connection, of
+        which ``lost`` is told once, for as long as ``reconnect_for``.
+        """
+        outage = _Outage(self, max(reconnect_for, self.timeout), lost)
         while True:
             stub = self.stub
             reader = Reader(stub.StreamOutput(request), self.signals)
             try:
                 for response in reader:
                     self.answered = True
-                    if response.WhichOneof("what") == "chunk":
-                        yield response.chunk
-                        _advance(request, response.chunk)
+                    outage.over()
+                    yield response
                 return
             except grpc.RpcError as error:
                 outage.survive(error, stub)
@@ -164,11 +182,23 @@ class Client:
 
 
 class _Outage:
-    """For how long a call that fails is made again: --connect-timeout, from when it was last known to work."""
+    """For how long a call that fails is made again: ``patience``, from when it was last known to work.
 
-    def __init__(self, client: Client) -> None:
+    A worker that has never answered has --connect-timeout.
+    """
+
+    def __init__(
+        self, client: Client, patience: float | None = None, lost: Callable[[Failure], None] = lambda _: None
+    ) -> None:
         self._client = client
+        self._patience = client.timeout if patience is None else patience
+        self._lost = lost
         self._attempted = time.monotonic()
+        self._deadline = 0.0
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    def over(self) -> None:
+        """The call works: the next failure begins another one."""
         self._deadline = 0.0
 
     def survive(self, error: grpc.RpcError, stub: object) -> None:
@@ -179,25 +209,24 @@ class _Outage:
         elif stub is not self._client.stub:
             return  # another call met with the same end, and has connected anew
         now = time.monotonic()
-        if not self._deadline or (self._client.answered and now - self._attempted > _FRESH_SECONDS):
-            self._deadline = (now if self._client.answered else self._client.created) + self._client.timeout
+        begins = not self._deadline or (self._client.answered and now - self._attempted > _FRESH_SECONDS)
+        if begins:
+            known = self._client.answered
+            self._deadline = now + self._patience if known else self._client.created + self._client.timeout
+            self._pause = _FIRST_PAUSE_SECONDS
         failure = failure or self._diagnose(self._deadline - now)
-        if not failure.passing or time.monotonic() + _PAUSE_SECONDS > self._deadline:
+        if not failure.passing or time.monotonic() + self._pause > self._deadline:
             raise failure from None
-        self._client.signals.wait_until(lambda: False, _PAUSE_SECONDS)
+        if begins and self._client.answered:
+            self._lost(failure)
+        self._client.signals.wait_until(lambda: False, self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
         self._client.connect()
         self._attempted = time.monotonic()
 
     def _diagnose(self, seconds: float) -> Failure:
         from . import diagnose  # with cryptography, which only a failure is worth
 
+        seconds = max(min(seconds, self._client.timeout), _SHORTEST_PROBE_SECONDS)
         with self._client.signals.raising():
-            return diagnose.connection(self._client.context, max(seconds, _SHORTEST_PROBE_SECONDS))
-
-
-def _advance(request: pb.StreamOutputRequest, chunk: pb.OutputChunk) -> None:
-    end = chunk.offset + len(chunk.data)
-    if chunk.stream == pb.STDOUT:
-        request.stdout_offset = end
-    else:
-        request.stderr_offset = end
+            return diagnose.connection(self._client.context, seconds)

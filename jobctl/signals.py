@@ -33,7 +33,7 @@ class Signals:
     """For the main thread. Until ``caught``, signals do what they always did."""
 
     def __init__(self) -> None:
-        self._pending: deque[int] = deque()
+        self._pending: deque[BaseException] = deque()
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._raises = False
 
@@ -61,6 +61,11 @@ class Signals:
             except queue.Empty:
                 return
 
+    def post(self, event: BaseException) -> None:
+        """Raised by the next ``wait_until``; from any thread."""
+        self._pending.append(event)
+        self.wake()
+
     def wake(self, _: object = None) -> None:
         """Lets ``wait_until`` look again; from any thread, as a callback of anything."""
         self._wakeups.put(None)
@@ -77,14 +82,13 @@ class Signals:
 
     def _check(self) -> None:
         if self._pending:
-            raise Interrupted(self._pending.popleft())
+            raise self._pending.popleft()
 
     def _catch(self, number: int, _: FrameType | None) -> None:
         if self._raises:
             self._raises = False
             raise Interrupted(number)
-        self._pending.append(number)
-        self.wake()  # a SimpleQueue may be put into from a handler, also during its own get
+        self.post(Interrupted(number))  # a SimpleQueue may be put into from a handler, also during its own get
 
 
 def exit_on_int() -> None:

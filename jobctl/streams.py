@@ -29,12 +29,18 @@ def prepare() -> None:
         sys.stderr = open(STDERR, "w", closefd=False)  # noqa: SIM115 -- it lives as long as the process
 
 
-def write(fd: int, data: bytes) -> None:
-    """All of it. Failure where it cannot be written; BrokenPipeError where the reader has gone."""
-    view = memoryview(data)
-    while view:
+def write(fd: int, data: bytes, written: list[int] | None = None) -> None:
+    """All of it. Failure where it cannot be written; BrokenPipeError where the reader has gone.
+
+    ``written`` adds up to what is out, also where a signal's exception ends this: a signal can come
+    between a write and the next line, but not between one C function and the next, so no other way of
+    counting is exact.
+    """
+    counts: list[int] = [] if written is None else written
+    before = sum(counts)
+    while (done := sum(counts) - before) < len(data):
         try:
-            view = view[os.write(fd, view) :]
+            counts.extend(map(os.write, (fd,), (memoryview(data)[done:],)))
         except BlockingIOError:
             select.select([], [fd], [])
         except BrokenPipeError:

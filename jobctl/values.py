@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 _MOST_SECONDS = 100_000 * 86400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
+_SIZES = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+_SIZE = re.compile(r"([0-9]{1,6})(B|KiB|MiB|GiB|TiB)?")
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -21,6 +23,14 @@ def duration(text: str) -> float:
     if seconds > _MOST_SECONDS:
         raise ValueError(f"{text!r} is more than 100000d")
     return seconds
+
+
+def size(text: str) -> int:
+    """Bytes, from a number and a unit such as 64MiB; 0 alone."""
+    match = _SIZE.fullmatch(text)
+    if match is None or (match[2] is None and int(match[1])):
+        raise ValueError(f"{text!r} is not a size such as 512KiB, 64MiB or 1GiB")
+    return int(match[1]) << _SIZES[match[2] or "B"]
 
 
 def count(text: str) -> int:

@@ -9,6 +9,7 @@ from jobctl import values
 from jobctl.cli import typed, utf8
 from jobctl.failure import USAGE, Failure
 from jobctl.session import Session
+from jobctl.source import Source
 from jobworkerd.v1 import jobworker_pb2 as pb
 
 _MAX_BYTES = 128 * 1024
@@ -31,6 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="k=v",
         help="may be given several times",
     )
+    parser.add_argument(
+        "--merge-output", action="store_true", help="stderr into stdout's pipe: then their order is exact"
+    )
+    parser.add_argument("--stdin", metavar="FILE|-", help="the job's standard input; default: none")
+    parser.add_argument(
+        "--max-output", type=typed(values.size), default=0, metavar="S", help="of each stream, as 64MiB"
+    )
     parser.add_argument("--shell", metavar="'a | b'", help="bash -o pipefail -c, instead of -- CMD")
 
 
@@ -47,8 +55,19 @@ def request(session: Session) -> pb.StartRequest:
         )  # fmt: skip
     return pb.StartRequest(
         command=argv[0], args=argv[1:], env=env, dir=options.dir, user=options.user, name=options.name,
-        labels=dict(options.label),
+        labels=dict(options.label), merge_output=options.merge_output, max_output=options.max_output,
     )  # fmt: skip
+
+
+def source(session: Session) -> Source | None:
+    """The standard input asked for, opened. Failure USAGE."""
+    return Source(session.options.stdin) if session.options.stdin is not None else None
+
+
+def start(session: Session, request: pb.StartRequest, source: Source | None) -> str:
+    """The job's id."""
+    client = session.client
+    return (client.start(request) if source is None else client.start_with_input(request, source)).uuid
 
 
 def _argv(options: argparse.Namespace) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from jobctl import streams, values
+from jobctl import values
 from jobctl.cli import typed
 from jobctl.failure import USAGE, Failure
+from jobctl.output import Output, move
 from jobctl.session import Session
+from jobctl.sinks import Objects, Raw, Sink, Timed
 from jobworkerd.v1 import jobworker_pb2 as pb
 
-EXAMPLE = "example: jobctl logs backup --stderr --tail 20"
+EXAMPLE = "example: jobctl logs -f backup --tail 20"
 _MOST_WINDOW = 4 << 20
 
 
@@ -20,6 +22,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--stdout", action="store_true", help="this stream alone")
     which.add_argument("--stderr", action="store_true", help="this stream alone")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job's output is complete")
+    parser.add_argument(
+        "-t", "--timestamps", action="store_true", help="the time of each line, in the order recorded"
+    )
+    parser.add_argument(
+        "--since", type=typed(values.instant), metavar="T", help="recorded since: a time, or an age as 7d"
+    )
     parser.add_argument("--tail", type=typed(values.count), metavar="N", help="the last N lines of each stream")
     parser.add_argument(
         "--offset", type=typed(values.count), metavar="BYTES", help="from there on; needs one stream"
@@ -29,6 +38,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """The exit code."""
     options = session.options
+    request = _request(options)
+    if options.tail is not None:
+        _seek_to_tail(session, request, options.tail)
+    sink: Sink = Raw(session.signals)
+    if session.wants_json:
+        sink = Objects(session.signals, array=session.format == "json")
+    elif options.timestamps:
+        sink = Timed(session.signals)
+    trailer = Output(session, request, sink).copy()
+    if trailer.output_closed and not trailer.output_complete:
+        session.say(f"some output of {options.id} was lost")
+    return 0
+
+
+def _request(options: argparse.Namespace) -> pb.StreamOutputRequest:
     wanted = [pb.STDOUT] if options.stdout else [pb.STDERR] if options.stderr else [pb.STDOUT, pb.STDERR]
     if options.offset is not None and len(wanted) != 1:
         raise Failure(
@@ -36,22 +60,15 @@ def run(session: Session) -> int:
         )
     if options.offset is not None and options.tail is not None:
         raise Failure(USAGE, "USAGE", "--offset and --tail exclude each other")
-    request = pb.StreamOutputRequest(uuid=options.id, streams=wanted)
+    # Time is per piece, and only in order does each piece come by itself.
+    timed = options.timestamps or options.output in ("json", "jsonl")
+    request = pb.StreamOutputRequest(uuid=options.id, streams=wanted, follow=options.follow, in_order=timed)
     if options.offset is not None:
         request.stdout_offset = options.offset if options.stdout else 0
         request.stderr_offset = options.offset if options.stderr else 0
-    if options.tail is not None:
-        _seek_to_tail(session, request, options.tail)
-    copy(session, request)
-    return 0
-
-
-def copy(session: Session, request: pb.StreamOutputRequest) -> None:
-    """The job's stdout to stdout and stderr to stderr."""
-    targets = {pb.STDOUT: streams.STDOUT, pb.STDERR: streams.STDERR}
-    for chunk in session.client.stream(request):
-        with session.signals.raising():
-            streams.write(targets[chunk.stream], chunk.data)
+    if options.since is not None:
+        request.since.FromDatetime(options.since)
+    return request
 
 
 def _seek_to_tail(session: Session, request: pb.StreamOutputRequest, lines: int) -> None:
@@ -61,10 +78,7 @@ def _seek_to_tail(session: Session, request: pb.StreamOutputRequest, lines: int)
     for stream in request.streams:
         output = info.stdout if stream == pb.STDOUT else info.stderr
         offset = _tail_offset(session, info.uuid, stream, output, lines)
-        if stream == pb.STDOUT:
-            request.stdout_offset = offset
-        else:
-            request.stderr_offset = offset
+        move(request, stream, offset)
 
 
 def _tail_offset(session: Session, job: str, stream: pb.Stream, output: pb.OutputInfo, lines: int) -> int:
@@ -87,13 +101,11 @@ def _tail_offset(session: Session, job: str, stream: pb.Stream, output: pb.Outpu
 
 def _read(session: Session, job: str, stream: pb.Stream, begin: int, end: int) -> bytes:
     request = pb.StreamOutputRequest(uuid=job, streams=[stream])
-    if stream == pb.STDOUT:
-        request.stdout_offset = begin
-    else:
-        request.stderr_offset = begin
+    move(request, stream, begin)
     data = bytearray()
-    for chunk in session.client.stream(request):
+    for chunk in Output(session, request, None).chunks():
         data += chunk.data
+        move(request, stream, begin + len(data))
         if begin + len(data) >= end:
             break
     return bytes(data[: end - begin])

@@ -20,8 +20,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """The exit code."""
-    request = launch.request(session)
-    job = session.client.start(request).uuid
+    request, source = launch.request(session), launch.source(session)
+    job = launch.start(session, request, source)
     try:
         if session.wants_json:
             record = render.job(session.client.query(job).process_info)

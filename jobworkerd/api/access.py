@@ -7,7 +7,7 @@ configured prefix (two are refused), or, without any URI SAN, its CN, written ``
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .service import Service
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+Write = Callable[[Any], Awaitable[None]]
 
 
 class Rule(Enum):
@@ -58,17 +59,18 @@ def guarded(rule: Rule) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..
     return wrap
 
 
-def guarded_stream(
-    rule: Rule,
-) -> Callable[[Callable[..., AsyncIterator[Any]]], Callable[..., AsyncIterator[Any]]]:
-    """The same for a method that streams its answers."""
+def guarded_stream(rule: Rule) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    """The same for a method ``(service, request, caller, write)`` that streams its answers.
 
-    def wrap(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    Not an asynchronous generator: grpc leaves one where it stands when the client goes, and what it
+    has open is closed whenever the collector comes by.
+    """
+
+    def wrap(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)
-        async def call(service: Service, request: Any, context: _Context) -> AsyncIterator[Any]:  # noqa: ANN401
+        async def call(service: Service, request: Any, context: _Context) -> None:  # noqa: ANN401
             try:
-                async for answer in method(service, request, admit(service, rule, context)):
-                    yield answer
+                await method(service, request, admit(service, rule, context), context.write)
             except Exception as error:
                 await _refuse(service, context, error, method.__name__)
 

@@ -68,7 +68,7 @@ def tail_info(tail: output.Tail) -> pb.OutputTail:
 
 async def process_info(config: Config, row: Row, live: Live | None) -> pb.ProcessInfo:
     """All that is known of a job."""
-    out, err = await output.sizes(config, row)
+    (out, err), (first_out, first_err) = await output.extent(config, row)
     held = live.held if live is not None else (False, False)
     paused = live.paused if live is not None else 0
     report = row.report or (live.survivors if live is not None else "")
@@ -96,11 +96,12 @@ async def process_info(config: Config, row: Row, live: Live | None) -> pb.Proces
         log_path=output.folder(config, row),
         stdout_path=output.path(config, row, 0),
         stderr_path=output.path(config, row, 1),
-        stdout=pb.OutputInfo(bytes=out, held=held[0]),
-        stderr=pb.OutputInfo(bytes=err, held=held[1]),
+        stdout=pb.OutputInfo(bytes=out, held=held[0], first_offset=first_out),
+        stderr=pb.OutputInfo(bytes=err, held=held[1], first_offset=first_err),
         output_closed=row.output_closed,
         output_complete=row.output_complete,
         output_paused=errno_name(paused),
         kill_report=kill_report(report),
         stage=row.stage,
+        merge_output=row.merge_output,
     )

@@ -7,11 +7,12 @@ order they came, to copies; what cannot be committed is tried again until it can
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from jobworkerd.channel import messages
@@ -34,11 +35,23 @@ class Live:
     paused: int = 0
     survivors: str = ""  # the report of a CannotKill
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    listeners: set[asyncio.Event] = field(default_factory=set)
 
     def wake(self) -> None:
         """Everybody who waits for a change."""
         self.changed.set()
         self.changed = asyncio.Event()
+        for listener in self.listeners:
+            listener.set()
+
+    @contextlib.contextmanager
+    def telling(self, listener: asyncio.Event) -> Iterator[None]:
+        """Sets ``listener`` at each change: for who waits for something else as well."""
+        self.listeners.add(listener)
+        try:
+            yield
+        finally:
+            self.listeners.discard(listener)
 
 
 class Jobs:
@@ -225,6 +238,7 @@ def _exited(row: Row, message: messages.Exited) -> None:
 
 def _output_closed(row: Row, message: messages.OutputClosed) -> None:
     row.stdout_bytes, row.stderr_bytes = message.stdout_bytes, message.stderr_bytes
+    row.stdout_first, row.stderr_first = message.stdout_first, message.stderr_first
     row.output_closed, row.output_complete = True, message.complete
 
 

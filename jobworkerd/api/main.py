@@ -24,8 +24,10 @@ from .jobs import Jobs
 from .policy import Policy
 from .runner_client import RunnerClient
 from .service import Service
+from .spool import Spool
 from .starting import Starting
 from .store import SchemaError, Store
+from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,12 @@ class Api:
         self._client.listen()
         self._applying = asyncio.create_task(self._jobs.run())
         await self._jobs.replayed.wait()
-        self._starting = Starting(store, self._jobs, self._client.send, welcome)
+        spool = Spool(config.server.state_dir)
+        self._starting = Starting(store, self._jobs, self._client.send, welcome, spool)
+        self._starting.resume_inputs()
         self._service = Service(
             config, Policy(config, service_users(config)), store, self._jobs, self._starting,
-            self._client.send, self._journal,
+            self._client.send, self._journal, Watch(),
         )  # fmt: skip
         self._credentials = servers.Credentials(material)
         self._server, self._health = servers.build(self._service, self._credentials, config.server.listen)

@@ -1,22 +1,18 @@
-"""Recorded output, read: tails for the unary answers, chunks for StreamOutput.
+"""Where a job's output lies, how large it is, and its ends, for the unary answers.
 
-The files are the recorder's; here they are opened for reading, never through a link, and read in
-threads. A reader takes what was there when it began.
+The files are the recorder's; here they are opened for reading, never through a link, in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
+import contextlib
 from dataclasses import dataclass
 
 from jobworkerd.config import Config
 
+from .recorded import Recorded
 from .store import Row
-
-CHUNK = 256 * 1024
-"""Bytes a message: big enough to be fast, small enough that a stalled reader costs little."""
 
 MAX_TAIL = 256 * 1024
 DEFAULT_TAIL = 64 * 1024
@@ -41,56 +37,38 @@ def path(config: Config, row: Row, stream: int) -> str:
     return f"{folder(config, row)}/{STREAMS[stream]}.log"
 
 
-async def sizes(config: Config, row: Row) -> tuple[int, int]:
-    """Bytes recorded: of a closed output what the record says, else of the files now."""
+async def extent(config: Config, row: Row) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Bytes of stdout and stderr so far, then the first byte kept of each."""
     if row.output_closed and row.output_complete:
-        return row.stdout_bytes, row.stderr_bytes
-    return await asyncio.to_thread(lambda: (_size(path(config, row, 0)), _size(path(config, row, 1))))
+        return (row.stdout_bytes, row.stderr_bytes), (row.stdout_first, row.stderr_first)
+    return await asyncio.to_thread(_extent, folder(config, row))
 
 
-async def tail(file: str, count: int) -> Tail:
-    """The last ``count`` bytes; nothing where the file is not there (nothing was started)."""
-    return await asyncio.to_thread(_tail, file, count)
+async def tails(config: Config, row: Row, count: int) -> tuple[Tail, Tail]:
+    """The last ``count`` bytes of each stream; nothing where nothing was started."""
+    return await asyncio.to_thread(_tails, folder(config, row), count)
 
 
-async def chunks(file: str, offset: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
-    """(offset, bytes) from ``offset`` up to ``end``; fewer where the file is shorter than that."""
-    if offset >= end:
-        return
-    fd = await asyncio.to_thread(_open, file)
-    if fd is None:
-        return
+def _extent(folder: str) -> tuple[tuple[int, int], tuple[int, int]]:
     try:
-        while offset < end:
-            data = await asyncio.to_thread(os.pread, fd, min(CHUNK, end - offset), offset)
-            if not data:
-                return
-            yield offset, data
-            offset += len(data)
-    finally:
-        os.close(fd)
-
-
-def _open(file: str) -> int | None:
-    try:
-        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        files = Recorded(folder)
     except FileNotFoundError:
-        return None
+        return (0, 0), (0, 0)
+    with contextlib.closing(files):
+        return (files.size(1), files.size(2)), (files.first(1), files.first(2))
 
 
-def _size(file: str) -> int:
+def _tails(folder: str, count: int) -> tuple[Tail, Tail]:
     try:
-        return os.stat(file, follow_symlinks=False).st_size
+        files = Recorded(folder)
     except FileNotFoundError:
-        return 0
+        return Tail(b"", 0), Tail(b"", 0)
+    with contextlib.closing(files):
+        return _tail(files, 1, count), _tail(files, 2, count)
 
 
-def _tail(file: str, count: int) -> Tail:
-    fd = _open(file)
-    if fd is None:
-        return Tail(b"", 0)
-    try:
-        offset = max(0, os.fstat(fd).st_size - count)
-        return Tail(os.pread(fd, count, offset), offset)
-    finally:
-        os.close(fd)
+def _tail(files: Recorded, stream: int, count: int) -> Tail:
+    offset = max(files.size(stream) - count, 0)
+    data = files.read_from_disk(stream, offset, count)
+    gone = max(files.first(stream) - offset, 0)  # of a ring that turned meanwhile, or holds less than that
+    return Tail(data[gone:], offset + gone)

@@ -59,6 +59,8 @@ def check(request: pb.StartRequest) -> None:
     for item in request.env:
         if "=" not in item:
             raise invalid("env", f"{item!r} is not of the form K=V")
+    if request.max_output < 0:
+        raise invalid("max_output", "must be 0 or more")
     _check_names(request)
 
 
@@ -78,12 +80,16 @@ def _check_names(request: pb.StartRequest) -> None:
             raise invalid("labels", f"the value of {key!r} may have {_MAX_LABEL_VALUE} bytes")
 
 
-def digest(request: pb.StartRequest, salt: bytes) -> bytes:
-    """Of every field, keyed, for environment values are not to be stored in any form."""
+def digest(request: pb.StartRequest, salt: bytes, of_input: bytes = b"") -> bytes:
+    """Of every field, and of the input by its own digest.
+
+    Keyed, for environment values are not to be stored in any form.
+    """
     copy = pb.StartRequest()
     copy.CopyFrom(request)
     copy.ClearField("request_id")
-    return hashlib.blake2b(copy.SerializeToString(deterministic=True), key=salt, digest_size=32).digest()
+    data = copy.SerializeToString(deterministic=True) + of_input
+    return hashlib.blake2b(data, key=salt, digest_size=32).digest()
 
 
 def find(request: pb.StartRequest, user: str) -> Program:

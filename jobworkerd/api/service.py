@@ -15,13 +15,15 @@ from jobworkerd.v1 import jobworker_pb2 as pb
 from jobworkerd.v1 import jobworker_pb2_grpc
 
 from . import convert, ids, listing, output
-from .access import Caller, Rule, guarded, guarded_stream
+from .access import Caller, Rule, Write, guarded, guarded_stream
 from .denials import Denials
 from .errors import CallError, invalid
 from .jobs import Jobs, Live
 from .policy import Policy
 from .starting import Starting
 from .store import Row, Store
+from .streaming import Streaming
+from .watch import Watch
 
 _LAST_SIGNAL = 64
 _SIGTERM = 15
@@ -39,6 +41,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         starting: Starting,
         send: Callable[[messages.Message], None],
         journal: Journal,
+        watch: Watch,
     ) -> None:
         self.config = config
         self.policy = policy
@@ -48,18 +51,26 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         self._jobs = jobs
         self._starting = starting
         self._send = send
+        self._watch = watch
 
     @guarded(Rule.CONTROL)
     async def Start(self, request: pb.StartRequest, caller: Caller) -> pb.StartResponse:  # noqa: N802 -- the proto's
         """See jobworker.proto."""
         row, repeated = await self._starting.start(request, caller, self.policy, self.config)
-        return pb.StartResponse(
-            pid=row.pid,
-            uuid=row.job_id,
-            start_time=convert.timestamp(row.start_time_ns),
-            state=row.state,
-            repeated_request=repeated,
+        return _started(row, repeated)
+
+    @guarded(Rule.CONTROL)
+    async def StartWithInput(  # noqa: N802
+        self, messages: AsyncIterator[pb.StartWithInputRequest], caller: Caller
+    ) -> pb.StartResponse:
+        """See jobworker.proto."""
+        first = await anext(aiter(messages), pb.StartWithInputRequest())
+        if first.WhichOneof("what") != "request":
+            raise invalid("request", "must be the first message")
+        row, repeated = await self._starting.with_input(
+            first.request, _inputs(messages), caller, self.policy, self.config
         )
+        return _started(row, repeated)
 
     @guarded(Rule.CONTROL)
     async def Stop(self, request: pb.StopRequest, caller: Caller) -> pb.StopResponse:  # noqa: N802
@@ -90,7 +101,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         if not 0 <= count <= output.MAX_TAIL:
             raise invalid("tail_bytes", f"must be 0 to {output.MAX_TAIL}")
         row = await self._find(request.uuid, caller)
-        stdout, stderr = await self._tails(row, count)
+        stdout, stderr = await output.tails(self.config, row, count)
         return pb.QueryOneProcessResponse(
             process_info=await self._info(row),
             stdout=stdout.data,
@@ -129,35 +140,11 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
 
     @guarded_stream(Rule.GRANTED)
     async def StreamOutput(  # noqa: N802
-        self, request: pb.StreamOutputRequest, caller: Caller
-    ) -> AsyncIterator[pb.StreamOutputResponse]:
+        self, request: pb.StreamOutputRequest, caller: Caller, write: Write
+    ) -> None:
         """See jobworker.proto."""
         row = await self._find(request.uuid, caller)
-        ends = await output.sizes(self.config, row)
-        wanted = set(request.streams) or {pb.STDOUT, pb.STDERR}
-        offsets = (request.stdout_offset, request.stderr_offset)
-        for number, stream in enumerate((pb.STDOUT, pb.STDERR)):
-            if stream not in wanted:
-                continue
-            if offsets[number] < 0:
-                raise invalid(f"{output.STREAMS[number]}_offset", "must be 0 or more")
-            if offsets[number] > ends[number]:
-                raise CallError(
-                    "OFFSET_BEYOND_END",
-                    f"{output.STREAMS[number]} has {ends[number]} bytes, not {offsets[number]}",
-                )
-            file = output.path(self.config, row, number)
-            async for offset, data in output.chunks(file, offsets[number], ends[number]):
-                yield pb.StreamOutputResponse(chunk=pb.OutputChunk(stream=stream, offset=offset, data=data))
-        yield pb.StreamOutputResponse(
-            trailer=pb.OutputTrailer(
-                state=row.state,
-                exit_status=convert.exit_status(row),
-                stdout_bytes=ends[0],
-                stderr_bytes=ends[1],
-                output_closed=row.output_closed,
-            )
-        )
+        await Streaming(request, row, self._jobs.get(row.job_id), self.config, self._watch).run(write)
 
     @guarded(Rule.GRANTED)
     async def GetVersion(self, _: pb.GetVersionRequest, __: Caller) -> pb.GetVersionResponse:  # noqa: N802
@@ -172,14 +159,8 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
     async def _info(self, row: Row) -> pb.ProcessInfo:
         return await convert.process_info(self.config, row, self._jobs.get(row.job_id))
 
-    async def _tails(self, row: Row, count: int) -> tuple[output.Tail, output.Tail]:
-        return (
-            await output.tail(output.path(self.config, row, 0), count),
-            await output.tail(output.path(self.config, row, 1), count),
-        )
-
     async def _stopped(self, row: Row) -> pb.StopResponse:
-        stdout, stderr = await self._tails(row, output.DEFAULT_TAIL)
+        stdout, stderr = await output.tails(self.config, row, output.DEFAULT_TAIL)
         info = await self._info(row)
         return pb.StopResponse(
             stdout=stdout.data,
@@ -192,6 +173,23 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
             stderr_tail=convert.tail_info(stderr),
             process_info=info,
         )
+
+
+def _started(row: Row, repeated: bool) -> pb.StartResponse:
+    return pb.StartResponse(
+        pid=row.pid,
+        uuid=row.job_id,
+        start_time=convert.timestamp(row.start_time_ns),
+        state=row.state,
+        repeated_request=repeated,
+    )
+
+
+async def _inputs(messages: AsyncIterator[pb.StartWithInputRequest]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.WhichOneof("what") != "input":
+            raise invalid("input", "must be all messages but the first")
+        yield message.input
 
 
 async def _wait_for_end(live: Live) -> Row:

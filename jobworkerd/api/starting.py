@@ -7,20 +7,23 @@ import errno
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from jobworkerd.channel import messages
-from jobworkerd.config import Config
+from jobworkerd.config import Config, Grant
 from jobworkerd.v1 import jobworker_pb2 as pb
 
 from . import request as requests
+from . import room
 from .access import Caller
 from .convert import errno_name
 from .errors import CallError
 from .jobs import Jobs, Live, not_found_on_path
 from .policy import Policy, Wanted
+from .spool import Incoming, Spool
 from .store import Row, Store
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
@@ -43,39 +46,86 @@ class Starting:
         jobs: Jobs,
         send: Callable[[messages.Message], None],
         welcome: messages.Welcome,
+        spool: Spool,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._send = send
         self._welcome = welcome
-        self._tasks: set[asyncio.Task[Row]] = set()
+        self._spool = spool
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
 
     async def start(
-        self, request: pb.StartRequest, caller: Caller, policy: Policy, config: Config
+        self,
+        request: pb.StartRequest,
+        caller: Caller,
+        policy: Policy,
+        config: Config,
+        incoming: Incoming | None = None,
     ) -> tuple[Row, bool]:
         """The job, and whether the request had been answered before. CallError, also for one that failed."""
+        try:
+            return await self._start(request, caller, policy, config, incoming)
+        finally:
+            if incoming is not None:
+                self._spool.drop(incoming)
+
+    async def with_input(
+        self,
+        request: pb.StartRequest,
+        pieces: AsyncIterator[bytes],
+        caller: Caller,
+        policy: Policy,
+        config: Config,
+    ) -> tuple[Row, bool]:
+        """The same with an input, which is taken only from who may start this at all."""
         requests.check(request)
-        digest = requests.digest(request, self._store.salt)
+        await self._granted(request, caller, policy)
+        incoming = await self._spool.take(pieces, config, self._store.salt)
+        return await self.start(request, caller, policy, config, incoming)
+
+    def resume_inputs(self) -> None:
+        """What an earlier API had taken for jobs that are still being started."""
+        starting = [row for row in self._jobs.running if row.state == "STARTING"]
+        self._spool.sweep({row.job_id for row in starting})
+        for row in starting:
+            self._clear_input_later(row.job_id)
+
+    async def _start(
+        self,
+        request: pb.StartRequest,
+        caller: Caller,
+        policy: Policy,
+        config: Config,
+        incoming: Incoming | None,
+    ) -> tuple[Row, bool]:
+        requests.check(request)
+        digest = requests.digest(request, self._store.salt, incoming.digest.digest() if incoming else b"")
         row = await self._answered(request, caller, digest)
         if row is not None and row.reason != "NEVER_STARTED":
             return await self._decided(row), True
         if self.draining:
             raise CallError("DRAINING", "the worker is stopping and starts no more jobs; try again later")
-        user = request.user or policy.default_user(caller.identity)
-        program = await asyncio.to_thread(requests.find, request, user)
-        names = [item.partition("=")[0] for item in request.env]
-        grant = policy.allow(
-            caller.identity, user, program.uid, Wanted(program.executable, request.args, names)
-        )
+        await room.check(config.server.log_dir, config.retention.min_free_bytes)
+        user, program, grant = await self._granted(request, caller, policy)
         self._check_limits(caller, config, grant.max_running)
         if row is None:
             row = self._intent(request, caller, digest, user, grant.rule)
-        task = asyncio.create_task(self._launch(row, request, program))
+        task = asyncio.create_task(self._launch(row, request, program, incoming))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         started = await asyncio.shield(task)
         return self._outcome(started), started.job_id != row.job_id
+
+    async def _granted(
+        self, request: pb.StartRequest, caller: Caller, policy: Policy
+    ) -> tuple[str, requests.Program, Grant]:
+        user = request.user or policy.default_user(caller.identity)
+        program = await asyncio.to_thread(requests.find, request, user)
+        names = [item.partition("=")[0] for item in request.env]
+        wanted = Wanted(program.executable, request.args, names)
+        return user, program, policy.allow(caller.identity, user, program.uid, wanted)
 
     async def _answered(self, request: pb.StartRequest, caller: Caller, digest: bytes) -> Row | None:
         if not request.request_id:
@@ -115,6 +165,7 @@ class Starting:
             command=request.command,
             args=list(request.args),
             dir=request.dir,
+            merge_output=request.merge_output,
             user=user,
             rule=rule,
             start_time_ns=now,
@@ -123,7 +174,9 @@ class Starting:
             boot_id=self._welcome.boot_id,
         )
 
-    async def _launch(self, row: Row, request: pb.StartRequest, program: requests.Program) -> Row:
+    async def _launch(
+        self, row: Row, request: pb.StartRequest, program: requests.Program, incoming: Incoming | None
+    ) -> Row:
         if row.reason == "NEVER_STARTED":
             row = replace(
                 row, state="STARTING", reason="", error="", end_time_ns=0, output_closed=False,
@@ -138,13 +191,28 @@ class Starting:
         if not program.found:
             await self._jobs.settle(not_found_on_path(row))
             return live.row
+        if incoming is not None:
+            self._spool.bind(incoming, row.job_id)
+            self._clear_input_later(row.job_id)
         self._send(
             messages.Start(
                 row.job_id, row.start_stamp, row.caller, row.rule, row.user, program.uid, program.executable,
                 (request.command, *request.args), tuple(request.env), request.dir,
+                request.merge_output, request.max_output, incoming is not None,
             )
         )  # fmt: skip
         return await _wait_for_decision(live)
+
+    def _clear_input_later(self, job_id: str) -> None:
+        task = asyncio.create_task(self._clear_input(job_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _clear_input(self, job_id: str) -> None:
+        """Once the program has its input open, or never will."""
+        while (live := self._jobs.get(job_id)) is not None and live.row.state == "STARTING":
+            await live.changed.wait()
+        self._spool.remove(job_id)
 
     async def _insert(self, row: Row) -> Row | None:
         """None for done; the other job where the same request came twice at once. CallError NAME_IN_USE."""

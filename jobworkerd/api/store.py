@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _T = TypeVar("_T")
 _Write = tuple[str, tuple[Any, ...], "asyncio.Future[None]"]
 
@@ -38,6 +38,14 @@ CREATE INDEX unsettled ON jobs (output_closed) WHERE output_closed = 0;
 CREATE TABLE salt (value BLOB NOT NULL);
 INSERT INTO salt VALUES (randomblob(32));
 """
+_MIGRATIONS = {
+    1: """
+ALTER TABLE jobs ADD COLUMN stdout_first INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN stderr_first INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN merge_output INTEGER NOT NULL DEFAULT 0;
+""",
+}
+"""From each version to the next; a new table is made as version 1 and goes the same way."""
 
 
 class SchemaError(Exception):
@@ -80,6 +88,9 @@ class Row:
     stderr_bytes: int = 0
     output_closed: bool = False
     output_complete: bool = False
+    stdout_first: int = 0
+    stderr_first: int = 0
+    merge_output: bool = False
 
     @property
     def ended(self) -> bool:
@@ -89,7 +100,7 @@ class Row:
 
 _COLUMNS = tuple(each.name for each in fields(Row))
 _JSON = ("labels", "args")
-_BOOLS = ("core_dumped", "signalled", "output_closed", "output_complete")
+_BOOLS = ("core_dumped", "signalled", "output_closed", "output_complete", "merge_output")
 _INSERT = f"INSERT INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 -- own names
 _UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE job_id = ?"  # noqa: S608
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM jobs "  # noqa: S608
@@ -191,8 +202,9 @@ class Store:
             raise SchemaError(
                 f"{self._path} is of a newer jobworker (schema {version}, this one knows {SCHEMA_VERSION})"
             )
-        if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+        for step in range(version, SCHEMA_VERSION):
+            script = _MIGRATIONS[step] if step else _SCHEMA
+            self._db.executescript(f"BEGIN;{script}PRAGMA user_version = {step + 1};COMMIT;")
         self.salt = self._db.execute("SELECT value FROM salt").fetchone()[0]
 
     async def _run(self, work: Callable[[], _T]) -> _T:

@@ -124,6 +124,9 @@ class Start(Message):
     argv: tuple[str, ...]  # as the caller gave it, argv[0] included
     env: tuple[str, ...]  # "K=V", the caller's alone
     dir: str  # "": the user's home, else /
+    merge_output: bool  # both streams into stdout's pipe
+    max_output: int  # bytes of each stream that the caller asks to be held to; 0: root's limit alone
+    has_input: bool  # standard input is the file spooled under the job id; else /dev/null
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,8 @@ class OutputClosed(Message):
     job_id: str
     stdout_bytes: int
     stderr_bytes: int
+    stdout_first: int  # the first byte kept; more than 0 in a ring
+    stderr_first: int
     complete: bool
 
 
@@ -247,6 +252,13 @@ class OutputPaused(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class OutputLimit(Message):
+    """Recorder -> runner: a stream has reached its max_output, and on_max_output is "stop"."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CannotKill(Message):
     """Grace and two seconds have passed and this is left; Exited follows if it ever goes."""
 
@@ -259,7 +271,7 @@ class CannotKill(Message):
 
 @dataclass(frozen=True, slots=True)
 class Open(Message):
-    """Record these pipes. Fds: the read ends of stdout and stderr, in this order.
+    """Record these pipes. Fds: the read ends of stdout and stderr, or of the one pipe of both.
 
     Answered by Opened or OpenFailed. With ``resume`` the folder is there from an earlier recorder (and
     may be gone): go on at the files' sizes.
@@ -268,6 +280,8 @@ class Open(Message):
     job_id: str
     start_stamp: str
     resume: bool
+    max_output: int  # bytes of each stream, its index records counted; 0: no limit
+    ring: bool  # at the limit the oldest bytes go; else OutputLimit is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +312,9 @@ class Ended(Message):
 
 @dataclass(frozen=True, slots=True)
 class Close(Message):
-    """Close the job's pipes for good. Fds: the runner's own read ends, so that no close but a
-    recorder's worker's is the final one (it may hang: FACTS, pipe lock).
+    """Close the job's pipes for good. Fds: the runner's own read ends, as many as Open's.
+
+    So no close but a recorder's worker's is the final one (it may hang: FACTS, pipe lock).
     """
 
     job_id: str

@@ -6,6 +6,8 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from jobworkerd import __version__, config_load
 from jobworkerd.channel.codec import ProtocolError
@@ -44,7 +46,12 @@ class Recorder:
         self._budget = Budget()
         self._recordings: dict[str, Recording] = {}
         self._paused: set[str] = set()
-        self._take = {Open: self._open, Ended: self._ended, Close: self._close, Ping: self._ping}
+        self._take: dict[type[Message], Callable[[Any, tuple[int, ...]], None]] = {
+            Open: self._open,
+            Ended: self._ended,
+            Close: self._close,
+            Ping: self._ping,
+        }
 
     def run(self) -> None:
         """Until ChannelClosed or ProtocolError."""
@@ -93,12 +100,13 @@ class Recorder:
     def _dispatch(self, received: Received) -> None:
         message = received.message
         take = self._take.get(type(message))
-        if take is None or len(received.fds) != (2 if isinstance(message, Open | Close) else 0):
+        wanted = (1, 2) if isinstance(message, Open | Close) else (0,)
+        if take is None or len(received.fds) not in wanted:
             received.close_fds()
             raise ProtocolError(f"{type(message).__name__} with {len(received.fds)} descriptors")
-        take(message, received.fds)  # type: ignore[operator]
+        take(message, received.fds)
 
-    def _open(self, message: Open, fds: tuple[int, int]) -> None:
+    def _open(self, message: Open, fds: tuple[int, ...]) -> None:
         if message.job_id in self._recordings:
             raise ProtocolError(f"{message.job_id} is recorded already")
         recording = Recording(message, fds, self._pool, self._budget, self._say)

@@ -7,9 +7,11 @@ the next one goes on at the file's size.
 
 from __future__ import annotations
 
+import array
 import errno
 import fcntl
 import os
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,17 +23,25 @@ from jobworkerd.channel.messages import (
     OpenFailed,
     OutputClosed,
     OutputHeld,
+    OutputLimit,
     OutputPaused,
 )
 
 from .folder import Files, open_files
 from .index import Index
 from .pool import Pool
+from .punch import BLOCK, punch
 
 _TURN = 1 << 20
 _SMALL_PIPE = 64 * 1024
 _LARGE_PIPE = 1 << 20
 _GROWTH = 48 << 20
+_SLACK = 1 << 20
+"""Bytes at most that a ring grows over its limit before its oldest bytes go."""
+
+_LAST_WORDS = 16 << 20
+"""Bytes taken beyond the limit while a job is being stopped for it."""
+
 _SPLICE_F_NONBLOCK = 2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
@@ -70,6 +80,8 @@ class _Stream:
     paused: int = 0  # the errno
     done: bool = False  # nothing more is taken
     left: int = -1  # after the job's end: what may still be taken; -1: as long as there is any
+    over: bool = False  # beyond its limit, and said so
+    cut: bool = False  # there was more than is recorded
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -77,7 +89,7 @@ class Recording:
     """From Open to Close. ``say`` hands a message to the main thread."""
 
     def __init__(
-        self, message: Open, pipes: tuple[int, int], pool: Pool, budget: Budget, say: Callable[[Message], None]
+        self, message: Open, pipes: tuple[int, ...], pool: Pool, budget: Budget, say: Callable[[Message], None]
     ) -> None:
         self.job_id = message.job_id
         self._message = message
@@ -90,6 +102,7 @@ class Recording:
         self._lock = threading.Lock()
         self._in_order = threading.Lock()
         self._held = [False, False]
+        self._ring = message.ring and message.max_output > 0
 
     # --- in the order of the messages ---------------------------------------------------------
 
@@ -143,8 +156,9 @@ class Recording:
             if stream.done or stream.left >= 0:
                 return
             try:
-                if self._splice(stream, _TURN) == 0:
-                    self._pool.forget(stream.pipe)  # every write end is closed
+                room = self._room(stream)
+                if room <= 0 or self._splice(stream, min(_TURN, room)) == 0:
+                    self._pool.forget(stream.pipe)  # cut off, or every write end is closed
                     return
             except BlockingIOError:
                 pass
@@ -158,7 +172,11 @@ class Recording:
         with stream.lock:
             try:
                 while not stream.done and stream.left > 0:
-                    moved = self._splice(stream, stream.left)
+                    room = self._room(stream)
+                    if room <= 0:
+                        stream.cut = _holds_any(stream.pipe)
+                        break
+                    moved = self._splice(stream, min(stream.left, room))
                     stream.left -= moved
                     if moved == 0:
                         break
@@ -191,6 +209,8 @@ class Recording:
         if moved:
             stream.offset += moved
             self._add_to_index(stream)
+            if self._message.max_output:
+                self._keep_within_limit(stream)
             if moved * 4 >= stream.capacity * 3:
                 self._grow(stream)
         return moved
@@ -198,8 +218,41 @@ class Recording:
     def _add_to_index(self, stream: _Stream) -> None:
         assert self._index is not None
         with self._lock:
-            self._index.add(stream.number + 1, stream.indexed, stream.offset - stream.indexed)
+            self._index.add(stream.number + 1, stream.offset - stream.indexed)
         stream.indexed = stream.offset
+
+    def _room(self, stream: _Stream) -> int:
+        """How much more of a stream may be taken at all."""
+        limit = self._message.max_output
+        if not limit or self._ring:
+            return _TURN
+        assert self._index is not None
+        return limit + _LAST_WORDS - self._index.weight(stream.number + 1)
+
+    def _keep_within_limit(self, stream: _Stream) -> None:
+        """The oldest bytes go, or the runner is told, and ends the job. OSError."""
+        assert self._index is not None
+        if self._ring:
+            self._turn_the_ring(stream)
+        elif self._index.weight(stream.number + 1) > self._message.max_output and not stream.over:
+            stream.over = True
+            self._say(OutputLimit(self.job_id))
+
+    def _turn_the_ring(self, stream: _Stream) -> None:
+        assert self._index is not None
+        assert self._files is not None
+        number, limit = stream.number + 1, self._message.max_output
+        if self._index.weight(number) <= limit + min(_SLACK, limit // 8):
+            return
+        try:
+            with self._lock:
+                before = self._index.first(number)
+                first = self._index.shrink(number, limit)
+            punch(self._files.streams[stream.number], before // BLOCK * BLOCK, first // BLOCK * BLOCK)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            self._ring = False  # this file system keeps what it has: then the limit ends the job
 
     def _grow(self, stream: _Stream) -> None:
         """A pipe found full gets more room; where the kernel says no, it stays as it is."""
@@ -237,13 +290,15 @@ class Recording:
 
     def _finish_if_done(self) -> None:
         with self._lock:
-            files = self._files
-            if files is None or not all(stream.done for stream in self._streams):
+            files, index = self._files, self._index
+            if files is None or index is None or not all(stream.done for stream in self._streams):
                 return
             self._files = None
         files.close()
-        stdout, stderr = (stream.offset for stream in self._streams)
-        self._say(OutputClosed(self.job_id, stdout, stderr, complete=True))
+        sizes = [index.end(number) for number in (1, 2)]
+        firsts = [index.first(number) for number in (1, 2)]
+        whole = not any(stream.cut for stream in self._streams)
+        self._say(OutputClosed(self.job_id, sizes[0], sizes[1], firsts[0], firsts[1], complete=whole))
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -252,7 +307,7 @@ class Recording:
         files = open_files(log_dir, name, resume=self._message.resume)
         try:
             index = Index(files.index)
-            for stream, fd in zip(self._streams, files.streams, strict=True):
+            for stream, fd in zip(self._streams, files.streams, strict=False):
                 size = os.fstat(fd).st_size
                 index.recover(stream.number + 1, size)
                 stream.offset = stream.indexed = size
@@ -267,3 +322,10 @@ class Recording:
             if stream.grown > 0:
                 self._budget.give(stream.grown)
             os.close(stream.pipe)
+
+
+def _holds_any(pipe: int) -> bool:
+    """Whether bytes are left in it."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0] > 0

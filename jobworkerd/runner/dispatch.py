@@ -41,6 +41,7 @@ TABLE: dict[tuple[str, Phase], dict[type[messages.Message], _Take]] = {
         messages.OutputClosed: lambda runner, m: runner.jobs.output_closed(m),
         messages.OutputHeld: lambda runner, m: runner.jobs.output_held(m),
         messages.OutputPaused: lambda runner, m: runner.jobs.output_paused(m),
+        messages.OutputLimit: lambda runner, m: runner.jobs.output_limit(m),
     },
 }
 

@@ -44,6 +44,8 @@ class Job:
     write_ends: tuple[int, ...] = ()
     cgroup: str | None = None
     airtight: bool = False
+    max_output: int = 0
+    ring: bool = True
     open_sent: bool = False
 
     child: Child | None = None

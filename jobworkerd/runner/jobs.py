@@ -43,6 +43,7 @@ class Jobs:
         config: Callable[[], Config],
         nofile: tuple[int, int],
         boot_id: str,
+        spool: spawn.Spool,
     ) -> None:
         self._loop = loop
         self._journal = journal
@@ -51,6 +52,7 @@ class Jobs:
         self._config = config
         self._nofile = nofile
         self._boot_id = boot_id
+        self._spool = spool
         self._jobs: dict[str, Job] = {}
         self._ending = Ending(loop, journal, ledger, self._event)
         self.api: Peer | None = None
@@ -85,6 +87,7 @@ class Jobs:
             return
         try:
             self._make_pipes(job)
+            self._set_limit(job)
             job.cgroup = self._cgroups.create(start.job_id)
         except OSError as error:
             number = error.errno or errno.EIO
@@ -184,6 +187,12 @@ class Jobs:
             self._journal.event("output_paused", f"recording of {job.job_id} {what}", 4, job_id=job.job_id)
             self._to_api(message)
 
+    def output_limit(self, message: messages.OutputLimit) -> None:
+        """It is ended, as by a stop."""
+        job = self._jobs.get(message.job_id)
+        if job is not None and not job.ended:
+            self._stop(job, Cause("OUTPUT_LIMIT", ""), 15, self._config().jobs.stop_grace_seconds)
+
     def resume_recorder(self) -> None:
         """A new recorder is there: it gets all pipes that are not closed."""
         for job in list(self._jobs.values()):
@@ -275,9 +284,10 @@ class Jobs:
         program = spawn.Program(
             start.job_id, start.executable, start.argv, start.env, start.dir, start.user, start.uid,
             job.cgroup, self._config().jobs.no_new_privs, self._nofile,
+            self._spool if start.has_input else None,
         )  # fmt: skip
         try:
-            job.child = spawn.fork(program, *job.write_ends)
+            job.child = spawn.fork(program, job.write_ends[0], job.write_ends[-1])
         except OSError as error:
             number = error.errno or errno.EAGAIN
             self._fail(job, Failure("EXEC_FAILED", "fork", number, f"cannot fork: {error.strerror}"))
@@ -343,7 +353,7 @@ class Jobs:
             # No recorder ever heard of it, so there is no output and nobody to hold a pipe.
             _close(job.pipes)
             job.pipes = ()
-            job.output = messages.OutputClosed(job.job_id, 0, 0, complete=True)
+            job.output = messages.OutputClosed(job.job_id, 0, 0, 0, 0, complete=True)
             self._to_api(job.output)
         self.on_change()
 
@@ -351,18 +361,23 @@ class Jobs:
 
     def _make_pipes(self, job: Job) -> None:
         """Owned by root and writable for all: /dev/stdout works for any uid, nobody reads it back."""
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        job.pipes, job.write_ends = (out_read,), (out_write,)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        job.pipes, job.write_ends = (out_read, err_read), (out_write, err_write)
-        for fd in job.write_ends:
-            os.fchmod(fd, 0o222)
+        for _ in range(1 if job.start.merge_output else 2):
+            read, write = os.pipe2(os.O_CLOEXEC)
+            job.pipes, job.write_ends = (*job.pipes, read), (*job.write_ends, write)
+            os.fchmod(write, 0o222)
+
+    def _set_limit(self, job: Job) -> None:
+        """What root's config says when the job starts holds for its life; a caller may ask for less."""
+        jobs = self._config().jobs
+        limits = [limit for limit in (jobs.max_output_bytes, job.start.max_output) if limit > 0]
+        job.max_output = min(limits, default=0)
+        job.ring = jobs.on_max_output == "ring"
 
     def _open_output(self, job: Job) -> None:
         """To the recorder, if one is there; a new one gets it from ``resume_recorder``."""
         if not job.pipes or job.output is not None or self.recorder is None:
             return
-        message = messages.Open(job.job_id, job.start.start_stamp, resume=job.open_sent)
+        message = messages.Open(job.job_id, job.start.start_stamp, job.open_sent, job.max_output, job.ring)
         if self.recorder.send(message, tuple(os.dup(fd) for fd in job.pipes)):
             job.open_sent = True
             if job.ended:

@@ -33,6 +33,7 @@ from .ledger import Ledger
 from .loop import Loop
 from .peers import Peer, Phase
 from .reload import Configuration, Reload
+from .spawn import Spool
 from .systemd import Systemd
 
 _SETTLE_SECONDS = 5.0
@@ -80,8 +81,9 @@ class Runner:
         )
         self.reload: Reload = Reload(configuration, self.api, self._loop, self._journal)
         self.jobs: Jobs = Jobs(
-            self._loop, self._journal, ledger, cgroups, lambda: self.reload.config, nofile, self._boot_id
-        )
+            self._loop, self._journal, ledger, cgroups, lambda: self.reload.config, nofile, self._boot_id,
+            _spool(config),
+        )  # fmt: skip
         self.jobs.api = self.api
         self.jobs.recorder = self.recorder
         self.jobs.service_users = _service_users(config)
@@ -241,6 +243,11 @@ def _lock(state_dir: str) -> int:
             f"another worker runs on state_dir {state_dir}; stop it, or give this one its own"
         ) from None
     return fd
+
+
+def _spool(config: Config) -> Spool:
+    """Neither state_dir nor user changes while a runner lives."""
+    return Spool(f"{config.server.state_dir}/input", pwd.getpwnam(config.server.user).pw_uid)
 
 
 def _service_users(config: Config) -> tuple[str, ...]:

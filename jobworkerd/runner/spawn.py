@@ -9,11 +9,13 @@ has the order, and each comment here the reason.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
 import resource
 import signal
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +27,10 @@ from jobworkerd.rules import FIXED_PATH
 from . import clone, privileges, procfs
 
 STAGES = (
+    "descriptors",
     "setsid",
     "pdeathsig",
+    "stdin",
     "cgroup",
     "oom_score_adj",
     "rlimit",
@@ -45,6 +49,14 @@ _OUT_OF_THE_WAY = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Spool:
+    """The folder in which the API, a process of that uid, leaves each job's input under the job's id."""
+
+    folder: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """What to execute, and as whom. ``uid`` is what ``user`` must still be."""
 
@@ -58,6 +70,7 @@ class Program:
     cgroup: str | None
     no_new_privs: bool
     nofile: tuple[int, int]  # soft and hard, as the runner found them
+    spool: Spool | None = None  # where its standard input lies; None: /dev/null
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +144,23 @@ def _child(
     program: Program, joined: bool, runner: int, stdout: int, stderr: int, error: int, go_read: int
 ) -> None:
     """Never returns."""
-    stage = "setsid"
+    stage, error_fd = "descriptors", error
     try:
         _arrange_descriptors(stdout, stderr, error, go_read)
+        error_fd = _ERROR_FD
         steps = _set_up(program, joined, runner)
         while True:
             stage = next(steps)
     except OSError as failure:
-        _tell(stage, failure.errno or 0)
+        _tell(error_fd, stage, failure.errno or 0)
     except BaseException:
-        _tell(stage, 0)
+        _tell(error_fd, stage, 0)
     finally:
         os._exit(127)
 
 
-def _tell(stage: str, number: int) -> None:
-    os.write(_ERROR_FD, _ERROR.pack(STAGES.index(stage), number))
+def _tell(fd: int, stage: str, number: int) -> None:
+    os.write(fd, _ERROR.pack(STAGES.index(stage), number))
 
 
 def _arrange_descriptors(stdout: int, stderr: int, error: int, go_read: int) -> None:
@@ -169,6 +183,9 @@ def _set_up(program: Program, joined: bool, runner: int) -> Iterator[str]:
     privileges.die_with(runner)
     if not os.read(_GO_FD, 1):
         os._exit(127)  # the runner died between fork and ledger
+    yield "stdin"
+    if program.spool is not None:
+        _take_input(program.spool, program.job_id)
     yield "cgroup"
     if not joined:
         _write(f"{program.cgroup}/cgroup.procs", "0")
@@ -208,6 +225,20 @@ def _set_up(program: Program, joined: bool, runner: int) -> Iterator[str]:
     env = _environment(program, entry)
     _default_signals()
     os.execve(program.executable, program.argv, env)
+
+
+def _take_input(spool: Spool, job_id: str) -> None:
+    """As root, for the job's user may not: so it must be the API's own file, not a name of another's."""
+    folder = os.open(spool.folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(job_id, flags, dir_fd=folder)
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != spool.uid or found.st_nlink != 1:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+    os.set_blocking(fd, True)
+    os.dup2(fd, _STDIN)
+    os.close(fd)
+    os.close(folder)
 
 
 def _unprotect_from_oom() -> None:

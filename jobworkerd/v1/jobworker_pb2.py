@@ -15,7 +15,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobworkerd/v1/jobworker.proto\x12\x0cjobworker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\nExitStatus\x12\x0e\n\x04\x63ode\x18\x01 \x01(\x05H\x00\x12\x10\n\x06signal\x18\x02 \x01(\x05H\x00\x12\x13\n\x0b\x63ore_dumped\x18\x03 \x01(\x08\x42\x05\n\x03how\"7\n\x07\x45scapee\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tcaught_by\x18\x03 \x01(\t\"<\n\x08Survivor\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rprocess_state\x18\x03 \x01(\t\"V\n\nSignalSent\x12\x0e\n\x06signal\x18\x01 \x01(\x05\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x03 \x01(\t\"\x83\x02\n\nKillReport\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x18.jobworker.v1.SignalSent\x12,\n\rleft_in_group\x18\x02 \x03(\x0b\x32\x15.jobworker.v1.Escapee\x12\'\n\x08\x65scapees\x18\x03 \x03(\x0b\x32\x15.jobworker.v1.Escapee\x12\x1b\n\x13left_in_group_count\x18\x04 \x01(\x03\x12\x15\n\rescapee_count\x18\x05 \x01(\x03\x12)\n\tsurvivors\x18\x06 \x03(\x0b\x32\x16.jobworker.v1.Survivor\x12\x14\n\x0cnothing_left\x18\x07 \x01(\x08\"?\n\nOutputInfo\x12\r\n\x05\x62ytes\x18\x01 \x01(\x03\x12\x14\n\x0c\x66irst_offset\x18\x02 \x01(\x03\x12\x0c\n\x04held\x18\x03 \x01(\x08\"\xc0\x06\n\x0bProcessInfo\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprocess_name\x18\x05 \x01(\t\x12\x12\n\nis_running\x18\x06 \x01(\x08\x12-\n\x0b\x65xit_status\x18\x07 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12\"\n\x05state\x18\x08 \x01(\x0e\x32\x13.jobworker.v1.State\x12$\n\x06reason\x18\t \x01(\x0e\x32\x14.jobworker.v1.Reason\x12\x11\n\treason_by\x18\n \x01(\t\x12\r\n\x05\x65rror\x18\x0b \x01(\t\x12\x12\n\nerrno_name\x18\x0c \x01(\t\x12\x0f\n\x07\x63ommand\x18\r \x01(\t\x12\x0c\n\x04\x61rgs\x18\x0e \x03(\t\x12\x0b\n\x03\x64ir\x18\x0f \x01(\t\x12\x0c\n\x04user\x18\x10 \x01(\t\x12\x0c\n\x04name\x18\x11 \x01(\t\x12\x35\n\x06labels\x18\x12 \x03(\x0b\x32%.jobworker.v1.ProcessInfo.LabelsEntry\x12\x0e\n\x06\x63\x61ller\x18\x13 \x01(\t\x12\x0c\n\x04rule\x18\x14 \x01(\t\x12\x10\n\x08log_path\x18\x15 \x01(\t\x12\x13\n\x0bstdout_path\x18\x16 \x01(\t\x12\x13\n\x0bstderr_path\x18\x17 \x01(\t\x12(\n\x06stdout\x18\x18 \x01(\x0b\x32\x18.jobworker.v1.OutputInfo\x12(\n\x06stderr\x18\x19 \x01(\x0b\x32\x18.jobworker.v1.OutputInfo\x12\x15\n\routput_closed\x18\x1a \x01(\x08\x12\x17\n\x0foutput_complete\x18\x1b \x01(\x08\x12\x15\n\routput_paused\x18\x1c \x01(\t\x12-\n\x0bkill_report\x18\x1d \x01(\x0b\x32\x18.jobworker.v1.KillReport\x12\r\n\x05stage\x18\x1e \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xde\x01\n\x0cStartRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x02 \x03(\t\x12\x0b\n\x03\x65nv\x18\x03 \x03(\t\x12\x0b\n\x03\x64ir\x18\x04 \x01(\t\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x36\n\x06labels\x18\x07 \x03(\x0b\x32&.jobworker.v1.StartRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x98\x01\n\rStartResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.jobworker.v1.State\x12\x18\n\x10repeated_request\x18\x05 \x01(\x08\"U\n\x0bStopRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06signal\x18\x03 \x01(\x05\"\xdc\x02\n\x0cStopResponse\x12\x0e\n\x06stdout\x18\x01 \x01(\x0c\x12\x0e\n\x06stderr\x18\x02 \x01(\x0c\x12\x11\n\tis_killed\x18\x03 \x01(\x08\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x0b\x65xit_status\x18\x05 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12-\n\x0bkill_report\x18\x06 \x01(\x0b\x32\x18.jobworker.v1.KillReport\x12-\n\x0bstdout_tail\x18\x07 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12-\n\x0bstderr_tail\x18\x08 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12/\n\x0cprocess_info\x18\t \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\"/\n\nOutputTail\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"N\n\x16QueryOneProcessRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x17\n\ntail_bytes\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\r\n\x0b_tail_bytes\"\xc8\x01\n\x17QueryOneProcessResponse\x12/\n\x0cprocess_info\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\x0e\n\x06stdout\x18\x02 \x01(\x0c\x12\x0e\n\x06stderr\x18\x03 \x01(\x0c\x12-\n\x0bstdout_tail\x18\x04 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12-\n\x0bstderr_tail\x18\x05 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\"\xdc\x02\n\x1cQueryRunningProcessesRequest\x12\x14\n\x0crunning_only\x18\x01 \x01(\x08\x12#\n\x06states\x18\x02 \x03(\x0e\x32\x13.jobworker.v1.State\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x46\n\x06labels\x18\x04 \x03(\x0b\x32\x36.jobworker.v1.QueryRunningProcessesRequest.LabelsEntry\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x1dQueryRunningProcessesResponse\x12\x30\n\rprocess_table\x18\x01 \x03(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x0bWaitRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nfor_output\x18\x03 \x01(\x08\"N\n\x0cWaitResponse\x12/\n\x0cprocess_info\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\"x\n\x13StreamOutputRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12%\n\x07streams\x18\x02 \x03(\x0e\x32\x14.jobworker.v1.Stream\x12\x15\n\rstdout_offset\x18\x03 \x01(\x03\x12\x15\n\rstderr_offset\x18\x04 \x01(\x03\"z\n\x14StreamOutputResponse\x12*\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.OutputChunkH\x00\x12.\n\x07trailer\x18\x02 \x01(\x0b\x32\x1b.jobworker.v1.OutputTrailerH\x00\x42\x06\n\x04what\"Q\n\x0bOutputChunk\x12$\n\x06stream\x18\x01 \x01(\x0e\x32\x14.jobworker.v1.Stream\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\xa5\x01\n\rOutputTrailer\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.jobworker.v1.State\x12-\n\x0b\x65xit_status\x18\x02 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12\x14\n\x0cstdout_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cstderr_bytes\x18\x04 \x01(\x03\x12\x15\n\routput_closed\x18\x05 \x01(\x08\"\x13\n\x11GetVersionRequest\":\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t*\x8e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STARTING\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08STOPPING\x10\x03\x12\n\n\x06\x45XITED\x10\x04\x12\x0b\n\x07STOPPED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\x12\x13\n\x0f\x46\x41ILED_TO_START\x10\x07\x12\x08\n\x04LOST\x10\x08*\xd0\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41LLER\x10\x01\x12\x0b\n\x07TIMEOUT\x10\x02\x12\x10\n\x0cOUTPUT_LIMIT\x10\x03\x12\x0c\n\x08SHUTDOWN\x10\x04\x12\x0f\n\x0bRUNNER_DIED\x10\x05\x12\x11\n\rHOST_REBOOTED\x10\x06\x12\x11\n\rNEVER_STARTED\x10\x07\x12\x0f\n\x0b\x45XEC_FAILED\x10\x08\x12\x11\n\rSTART_TIMEOUT\x10\t\x12\r\n\tNO_OUTPUT\x10\n\x12\x0b\n\x07REFUSED\x10\x0b*8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x32\xc7\x04\n\tJobWorker\x12@\n\x05Start\x12\x1a.jobworker.v1.StartRequest\x1a\x1b.jobworker.v1.StartResponse\x12=\n\x04Stop\x12\x19.jobworker.v1.StopRequest\x1a\x1a.jobworker.v1.StopResponse\x12^\n\x0fQueryOneProcess\x12$.jobworker.v1.QueryOneProcessRequest\x1a%.jobworker.v1.QueryOneProcessResponse\x12p\n\x15QueryRunningProcesses\x12*.jobworker.v1.QueryRunningProcessesRequest\x1a+.jobworker.v1.QueryRunningProcessesResponse\x12=\n\x04Wait\x12\x19.jobworker.v1.WaitRequest\x1a\x1a.jobworker.v1.WaitResponse\x12W\n\x0cStreamOutput\x12!.jobworker.v1.StreamOutputRequest\x1a\".jobworker.v1.StreamOutputResponse0\x01\x12O\n\nGetVersion\x12\x1f.jobworker.v1.GetVersionRequest\x1a .jobworker.v1.GetVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobworkerd/v1/jobworker.proto\x12\x0cjobworker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\nExitStatus\x12\x0e\n\x04\x63ode\x18\x01 \x01(\x05H\x00\x12\x10\n\x06signal\x18\x02 \x01(\x05H\x00\x12\x13\n\x0b\x63ore_dumped\x18\x03 \x01(\x08\x42\x05\n\x03how\"7\n\x07\x45scapee\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tcaught_by\x18\x03 \x01(\t\"<\n\x08Survivor\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rprocess_state\x18\x03 \x01(\t\"V\n\nSignalSent\x12\x0e\n\x06signal\x18\x01 \x01(\x05\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x03 \x01(\t\"\x83\x02\n\nKillReport\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x18.jobworker.v1.SignalSent\x12,\n\rleft_in_group\x18\x02 \x03(\x0b\x32\x15.jobworker.v1.Escapee\x12\'\n\x08\x65scapees\x18\x03 \x03(\x0b\x32\x15.jobworker.v1.Escapee\x12\x1b\n\x13left_in_group_count\x18\x04 \x01(\x03\x12\x15\n\rescapee_count\x18\x05 \x01(\x03\x12)\n\tsurvivors\x18\x06 \x03(\x0b\x32\x16.jobworker.v1.Survivor\x12\x14\n\x0cnothing_left\x18\x07 \x01(\x08\"?\n\nOutputInfo\x12\r\n\x05\x62ytes\x18\x01 \x01(\x03\x12\x14\n\x0c\x66irst_offset\x18\x02 \x01(\x03\x12\x0c\n\x04held\x18\x03 \x01(\x08\"\xd6\x06\n\x0bProcessInfo\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprocess_name\x18\x05 \x01(\t\x12\x12\n\nis_running\x18\x06 \x01(\x08\x12-\n\x0b\x65xit_status\x18\x07 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12\"\n\x05state\x18\x08 \x01(\x0e\x32\x13.jobworker.v1.State\x12$\n\x06reason\x18\t \x01(\x0e\x32\x14.jobworker.v1.Reason\x12\x11\n\treason_by\x18\n \x01(\t\x12\r\n\x05\x65rror\x18\x0b \x01(\t\x12\x12\n\nerrno_name\x18\x0c \x01(\t\x12\x0f\n\x07\x63ommand\x18\r \x01(\t\x12\x0c\n\x04\x61rgs\x18\x0e \x03(\t\x12\x0b\n\x03\x64ir\x18\x0f \x01(\t\x12\x0c\n\x04user\x18\x10 \x01(\t\x12\x0c\n\x04name\x18\x11 \x01(\t\x12\x35\n\x06labels\x18\x12 \x03(\x0b\x32%.jobworker.v1.ProcessInfo.LabelsEntry\x12\x0e\n\x06\x63\x61ller\x18\x13 \x01(\t\x12\x0c\n\x04rule\x18\x14 \x01(\t\x12\x10\n\x08log_path\x18\x15 \x01(\t\x12\x13\n\x0bstdout_path\x18\x16 \x01(\t\x12\x13\n\x0bstderr_path\x18\x17 \x01(\t\x12(\n\x06stdout\x18\x18 \x01(\x0b\x32\x18.jobworker.v1.OutputInfo\x12(\n\x06stderr\x18\x19 \x01(\x0b\x32\x18.jobworker.v1.OutputInfo\x12\x15\n\routput_closed\x18\x1a \x01(\x08\x12\x17\n\x0foutput_complete\x18\x1b \x01(\x08\x12\x15\n\routput_paused\x18\x1c \x01(\t\x12-\n\x0bkill_report\x18\x1d \x01(\x0b\x32\x18.jobworker.v1.KillReport\x12\r\n\x05stage\x18\x1e \x01(\t\x12\x14\n\x0cmerge_output\x18\x1f \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x88\x02\n\x0cStartRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x02 \x03(\t\x12\x0b\n\x03\x65nv\x18\x03 \x03(\t\x12\x0b\n\x03\x64ir\x18\x04 \x01(\t\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x36\n\x06labels\x18\x07 \x03(\x0b\x32&.jobworker.v1.StartRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x14\n\x0cmerge_output\x18\t \x01(\x08\x12\x12\n\nmax_output\x18\n \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x15StartWithInputRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1a.jobworker.v1.StartRequestH\x00\x12\x0f\n\x05input\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04what\"\x98\x01\n\rStartResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.jobworker.v1.State\x12\x18\n\x10repeated_request\x18\x05 \x01(\x08\"U\n\x0bStopRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06signal\x18\x03 \x01(\x05\"\xdc\x02\n\x0cStopResponse\x12\x0e\n\x06stdout\x18\x01 \x01(\x0c\x12\x0e\n\x06stderr\x18\x02 \x01(\x0c\x12\x11\n\tis_killed\x18\x03 \x01(\x08\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x0b\x65xit_status\x18\x05 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12-\n\x0bkill_report\x18\x06 \x01(\x0b\x32\x18.jobworker.v1.KillReport\x12-\n\x0bstdout_tail\x18\x07 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12-\n\x0bstderr_tail\x18\x08 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12/\n\x0cprocess_info\x18\t \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\"/\n\nOutputTail\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"N\n\x16QueryOneProcessRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x17\n\ntail_bytes\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\r\n\x0b_tail_bytes\"\xc8\x01\n\x17QueryOneProcessResponse\x12/\n\x0cprocess_info\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\x0e\n\x06stdout\x18\x02 \x01(\x0c\x12\x0e\n\x06stderr\x18\x03 \x01(\x0c\x12-\n\x0bstdout_tail\x18\x04 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\x12-\n\x0bstderr_tail\x18\x05 \x01(\x0b\x32\x18.jobworker.v1.OutputTail\"\xdc\x02\n\x1cQueryRunningProcessesRequest\x12\x14\n\x0crunning_only\x18\x01 \x01(\x08\x12#\n\x06states\x18\x02 \x03(\x0e\x32\x13.jobworker.v1.State\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x46\n\x06labels\x18\x04 \x03(\x0b\x32\x36.jobworker.v1.QueryRunningProcessesRequest.LabelsEntry\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x1dQueryRunningProcessesResponse\x12\x30\n\rprocess_table\x18\x01 \x03(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x0bWaitRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nfor_output\x18\x03 \x01(\x08\"N\n\x0cWaitResponse\x12/\n\x0cprocess_info\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.ProcessInfo\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\"\xc5\x01\n\x13StreamOutputRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12%\n\x07streams\x18\x02 \x03(\x0e\x32\x14.jobworker.v1.Stream\x12\x15\n\rstdout_offset\x18\x03 \x01(\x03\x12\x15\n\rstderr_offset\x18\x04 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x05 \x01(\x08\x12\x10\n\x08in_order\x18\x06 \x01(\x08\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x14StreamOutputResponse\x12*\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.jobworker.v1.OutputChunkH\x00\x12.\n\x07trailer\x18\x02 \x01(\x0b\x32\x1b.jobworker.v1.OutputTrailerH\x00\x12(\n\x04gone\x18\x03 \x01(\x0b\x32\x18.jobworker.v1.OutputGoneH\x00\x42\x06\n\x04what\"{\n\x0bOutputChunk\x12$\n\x06stream\x18\x01 \x01(\x0e\x32\x14.jobworker.v1.Stream\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\nOutputGone\x12$\n\x06stream\x18\x01 \x01(\x0e\x32\x14.jobworker.v1.Stream\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x13\n\x0bnext_offset\x18\x03 \x01(\x03\"\xbe\x01\n\rOutputTrailer\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.jobworker.v1.State\x12-\n\x0b\x65xit_status\x18\x02 \x01(\x0b\x32\x18.jobworker.v1.ExitStatus\x12\x14\n\x0cstdout_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cstderr_bytes\x18\x04 \x01(\x03\x12\x15\n\routput_closed\x18\x05 \x01(\x08\x12\x17\n\x0foutput_complete\x18\x06 \x01(\x08\"\x13\n\x11GetVersionRequest\":\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t*\x8e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STARTING\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0c\n\x08STOPPING\x10\x03\x12\n\n\x06\x45XITED\x10\x04\x12\x0b\n\x07STOPPED\x10\x05\x12\r\n\tTIMED_OUT\x10\x06\x12\x13\n\x0f\x46\x41ILED_TO_START\x10\x07\x12\x08\n\x04LOST\x10\x08*\xd0\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41LLER\x10\x01\x12\x0b\n\x07TIMEOUT\x10\x02\x12\x10\n\x0cOUTPUT_LIMIT\x10\x03\x12\x0c\n\x08SHUTDOWN\x10\x04\x12\x0f\n\x0bRUNNER_DIED\x10\x05\x12\x11\n\rHOST_REBOOTED\x10\x06\x12\x11\n\rNEVER_STARTED\x10\x07\x12\x0f\n\x0b\x45XEC_FAILED\x10\x08\x12\x11\n\rSTART_TIMEOUT\x10\t\x12\r\n\tNO_OUTPUT\x10\n\x12\x0b\n\x07REFUSED\x10\x0b*8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x32\x9d\x05\n\tJobWorker\x12@\n\x05Start\x12\x1a.jobworker.v1.StartRequest\x1a\x1b.jobworker.v1.StartResponse\x12=\n\x04Stop\x12\x19.jobworker.v1.StopRequest\x1a\x1a.jobworker.v1.StopResponse\x12^\n\x0fQueryOneProcess\x12$.jobworker.v1.QueryOneProcessRequest\x1a%.jobworker.v1.QueryOneProcessResponse\x12p\n\x15QueryRunningProcesses\x12*.jobworker.v1.QueryRunningProcessesRequest\x1a+.jobworker.v1.QueryRunningProcessesResponse\x12=\n\x04Wait\x12\x19.jobworker.v1.WaitRequest\x1a\x1a.jobworker.v1.WaitResponse\x12W\n\x0cStreamOutput\x12!.jobworker.v1.StreamOutputRequest\x1a\".jobworker.v1.StreamOutputResponse0\x01\x12T\n\x0eStartWithInput\x12#.jobworker.v1.StartWithInputRequest\x1a\x1b.jobworker.v1.StartResponse(\x01\x12O\n\nGetVersion\x12\x1f.jobworker.v1.GetVersionRequest\x1a .jobworker.v1.GetVersionResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobworkerd.v1.jobworker_pb2', globals())
@@ -28,12 +28,12 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _STARTREQUEST_LABELSENTRY._serialized_options = b'8\001'
   _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._options = None
   _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._serialized_options = b'8\001'
-  _STATE._serialized_start=3918
-  _STATE._serialized_end=4060
-  _REASON._serialized_start=4063
-  _REASON._serialized_end=4271
-  _STREAM._serialized_start=4273
-  _STREAM._serialized_end=4329
+  _STATE._serialized_start=4356
+  _STATE._serialized_end=4498
+  _REASON._serialized_start=4501
+  _REASON._serialized_end=4709
+  _STREAM._serialized_start=4711
+  _STREAM._serialized_end=4767
   _EXITSTATUS._serialized_start=112
   _EXITSTATUS._serialized_end=186
   _ESCAPEE._serialized_start=188
@@ -47,47 +47,51 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _OUTPUTINFO._serialized_start=657
   _OUTPUTINFO._serialized_end=720
   _PROCESSINFO._serialized_start=723
-  _PROCESSINFO._serialized_end=1555
-  _PROCESSINFO_LABELSENTRY._serialized_start=1510
-  _PROCESSINFO_LABELSENTRY._serialized_end=1555
-  _STARTREQUEST._serialized_start=1558
-  _STARTREQUEST._serialized_end=1780
-  _STARTREQUEST_LABELSENTRY._serialized_start=1510
-  _STARTREQUEST_LABELSENTRY._serialized_end=1555
-  _STARTRESPONSE._serialized_start=1783
-  _STARTRESPONSE._serialized_end=1935
-  _STOPREQUEST._serialized_start=1937
-  _STOPREQUEST._serialized_end=2022
-  _STOPRESPONSE._serialized_start=2025
-  _STOPRESPONSE._serialized_end=2373
-  _OUTPUTTAIL._serialized_start=2375
-  _OUTPUTTAIL._serialized_end=2422
-  _QUERYONEPROCESSREQUEST._serialized_start=2424
-  _QUERYONEPROCESSREQUEST._serialized_end=2502
-  _QUERYONEPROCESSRESPONSE._serialized_start=2505
-  _QUERYONEPROCESSRESPONSE._serialized_end=2705
-  _QUERYRUNNINGPROCESSESREQUEST._serialized_start=2708
-  _QUERYRUNNINGPROCESSESREQUEST._serialized_end=3056
-  _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._serialized_start=1510
-  _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._serialized_end=1555
-  _QUERYRUNNINGPROCESSESRESPONSE._serialized_start=3058
-  _QUERYRUNNINGPROCESSESRESPONSE._serialized_end=3164
-  _WAITREQUEST._serialized_start=3166
-  _WAITREQUEST._serialized_end=3257
-  _WAITRESPONSE._serialized_start=3259
-  _WAITRESPONSE._serialized_end=3337
-  _STREAMOUTPUTREQUEST._serialized_start=3339
-  _STREAMOUTPUTREQUEST._serialized_end=3459
-  _STREAMOUTPUTRESPONSE._serialized_start=3461
-  _STREAMOUTPUTRESPONSE._serialized_end=3583
-  _OUTPUTCHUNK._serialized_start=3585
-  _OUTPUTCHUNK._serialized_end=3666
-  _OUTPUTTRAILER._serialized_start=3669
-  _OUTPUTTRAILER._serialized_end=3834
-  _GETVERSIONREQUEST._serialized_start=3836
-  _GETVERSIONREQUEST._serialized_end=3855
-  _GETVERSIONRESPONSE._serialized_start=3857
-  _GETVERSIONRESPONSE._serialized_end=3915
-  _JOBWORKER._serialized_start=4332
-  _JOBWORKER._serialized_end=4915
+  _PROCESSINFO._serialized_end=1577
+  _PROCESSINFO_LABELSENTRY._serialized_start=1532
+  _PROCESSINFO_LABELSENTRY._serialized_end=1577
+  _STARTREQUEST._serialized_start=1580
+  _STARTREQUEST._serialized_end=1844
+  _STARTREQUEST_LABELSENTRY._serialized_start=1532
+  _STARTREQUEST_LABELSENTRY._serialized_end=1577
+  _STARTWITHINPUTREQUEST._serialized_start=1846
+  _STARTWITHINPUTREQUEST._serialized_end=1941
+  _STARTRESPONSE._serialized_start=1944
+  _STARTRESPONSE._serialized_end=2096
+  _STOPREQUEST._serialized_start=2098
+  _STOPREQUEST._serialized_end=2183
+  _STOPRESPONSE._serialized_start=2186
+  _STOPRESPONSE._serialized_end=2534
+  _OUTPUTTAIL._serialized_start=2536
+  _OUTPUTTAIL._serialized_end=2583
+  _QUERYONEPROCESSREQUEST._serialized_start=2585
+  _QUERYONEPROCESSREQUEST._serialized_end=2663
+  _QUERYONEPROCESSRESPONSE._serialized_start=2666
+  _QUERYONEPROCESSRESPONSE._serialized_end=2866
+  _QUERYRUNNINGPROCESSESREQUEST._serialized_start=2869
+  _QUERYRUNNINGPROCESSESREQUEST._serialized_end=3217
+  _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._serialized_start=1532
+  _QUERYRUNNINGPROCESSESREQUEST_LABELSENTRY._serialized_end=1577
+  _QUERYRUNNINGPROCESSESRESPONSE._serialized_start=3219
+  _QUERYRUNNINGPROCESSESRESPONSE._serialized_end=3325
+  _WAITREQUEST._serialized_start=3327
+  _WAITREQUEST._serialized_end=3418
+  _WAITRESPONSE._serialized_start=3420
+  _WAITRESPONSE._serialized_end=3498
+  _STREAMOUTPUTREQUEST._serialized_start=3501
+  _STREAMOUTPUTREQUEST._serialized_end=3698
+  _STREAMOUTPUTRESPONSE._serialized_start=3701
+  _STREAMOUTPUTRESPONSE._serialized_end=3865
+  _OUTPUTCHUNK._serialized_start=3867
+  _OUTPUTCHUNK._serialized_end=3990
+  _OUTPUTGONE._serialized_start=3992
+  _OUTPUTGONE._serialized_end=4079
+  _OUTPUTTRAILER._serialized_start=4082
+  _OUTPUTTRAILER._serialized_end=4272
+  _GETVERSIONREQUEST._serialized_start=4274
+  _GETVERSIONREQUEST._serialized_end=4293
+  _GETVERSIONRESPONSE._serialized_start=4295
+  _GETVERSIONRESPONSE._serialized_end=4353
+  _JOBWORKER._serialized_start=4770
+  _JOBWORKER._serialized_end=5439
 # @@protoc_insertion_point(module_scope)

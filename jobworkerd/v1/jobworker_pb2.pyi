@@ -83,14 +83,26 @@ class KillReport(_message.Message):
     def __init__(self, signals: _Optional[_Iterable[_Union[SignalSent, _Mapping]]] = ..., left_in_group: _Optional[_Iterable[_Union[Escapee, _Mapping]]] = ..., escapees: _Optional[_Iterable[_Union[Escapee, _Mapping]]] = ..., left_in_group_count: _Optional[int] = ..., escapee_count: _Optional[int] = ..., survivors: _Optional[_Iterable[_Union[Survivor, _Mapping]]] = ..., nothing_left: bool = ...) -> None: ...
 
 class OutputChunk(_message.Message):
-    __slots__ = ["data", "offset", "stream"]
+    __slots__ = ["data", "offset", "stream", "time"]
     DATA_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     offset: int
     stream: Stream
-    def __init__(self, stream: _Optional[_Union[Stream, str]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, stream: _Optional[_Union[Stream, str]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class OutputGone(_message.Message):
+    __slots__ = ["next_offset", "offset", "stream"]
+    NEXT_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    next_offset: int
+    offset: int
+    stream: Stream
+    def __init__(self, stream: _Optional[_Union[Stream, str]] = ..., offset: _Optional[int] = ..., next_offset: _Optional[int] = ...) -> None: ...
 
 class OutputInfo(_message.Message):
     __slots__ = ["bytes", "first_offset", "held"]
@@ -111,21 +123,23 @@ class OutputTail(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., truncated: bool = ...) -> None: ...
 
 class OutputTrailer(_message.Message):
-    __slots__ = ["exit_status", "output_closed", "state", "stderr_bytes", "stdout_bytes"]
+    __slots__ = ["exit_status", "output_closed", "output_complete", "state", "stderr_bytes", "stdout_bytes"]
     EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CLOSED_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STDERR_BYTES_FIELD_NUMBER: _ClassVar[int]
     STDOUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     exit_status: ExitStatus
     output_closed: bool
+    output_complete: bool
     state: State
     stderr_bytes: int
     stdout_bytes: int
-    def __init__(self, state: _Optional[_Union[State, str]] = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., output_closed: bool = ...) -> None: ...
+    def __init__(self, state: _Optional[_Union[State, str]] = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., output_closed: bool = ..., output_complete: bool = ...) -> None: ...
 
 class ProcessInfo(_message.Message):
-    __slots__ = ["args", "caller", "command", "dir", "end_time", "errno_name", "error", "exit_status", "is_running", "kill_report", "labels", "log_path", "name", "output_closed", "output_complete", "output_paused", "pid", "process_name", "reason", "reason_by", "rule", "stage", "start_time", "state", "stderr", "stderr_path", "stdout", "stdout_path", "user", "uuid"]
+    __slots__ = ["args", "caller", "command", "dir", "end_time", "errno_name", "error", "exit_status", "is_running", "kill_report", "labels", "log_path", "merge_output", "name", "output_closed", "output_complete", "output_paused", "pid", "process_name", "reason", "reason_by", "rule", "stage", "start_time", "state", "stderr", "stderr_path", "stdout", "stdout_path", "user", "uuid"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +159,7 @@ class ProcessInfo(_message.Message):
     KILL_REPORT_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     LOG_PATH_FIELD_NUMBER: _ClassVar[int]
+    MERGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CLOSED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +190,7 @@ class ProcessInfo(_message.Message):
     kill_report: KillReport
     labels: _containers.ScalarMap[str, str]
     log_path: str
+    merge_output: bool
     name: str
     output_closed: bool
     output_complete: bool
@@ -193,7 +209,7 @@ class ProcessInfo(_message.Message):
     stdout_path: str
     user: str
     uuid: str
-    def __init__(self, uuid: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., process_name: _Optional[str] = ..., is_running: bool = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., reason_by: _Optional[str] = ..., error: _Optional[str] = ..., errno_name: _Optional[str] = ..., command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., caller: _Optional[str] = ..., rule: _Optional[str] = ..., log_path: _Optional[str] = ..., stdout_path: _Optional[str] = ..., stderr_path: _Optional[str] = ..., stdout: _Optional[_Union[OutputInfo, _Mapping]] = ..., stderr: _Optional[_Union[OutputInfo, _Mapping]] = ..., output_closed: bool = ..., output_complete: bool = ..., output_paused: _Optional[str] = ..., kill_report: _Optional[_Union[KillReport, _Mapping]] = ..., stage: _Optional[str] = ...) -> None: ...
+    def __init__(self, uuid: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., process_name: _Optional[str] = ..., is_running: bool = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., reason_by: _Optional[str] = ..., error: _Optional[str] = ..., errno_name: _Optional[str] = ..., command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., caller: _Optional[str] = ..., rule: _Optional[str] = ..., log_path: _Optional[str] = ..., stdout_path: _Optional[str] = ..., stderr_path: _Optional[str] = ..., stdout: _Optional[_Union[OutputInfo, _Mapping]] = ..., stderr: _Optional[_Union[OutputInfo, _Mapping]] = ..., output_closed: bool = ..., output_complete: bool = ..., output_paused: _Optional[str] = ..., kill_report: _Optional[_Union[KillReport, _Mapping]] = ..., stage: _Optional[str] = ..., merge_output: bool = ...) -> None: ...
 
 class QueryOneProcessRequest(_message.Message):
     __slots__ = ["tail_bytes", "uuid"]
@@ -263,7 +279,7 @@ class SignalSent(_message.Message):
     def __init__(self, signal: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., target: _Optional[str] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ["args", "command", "dir", "env", "labels", "name", "request_id", "user"]
+    __slots__ = ["args", "command", "dir", "env", "labels", "max_output", "merge_output", "name", "request_id", "user"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -276,6 +292,8 @@ class StartRequest(_message.Message):
     DIR_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    MERGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -284,10 +302,12 @@ class StartRequest(_message.Message):
     dir: str
     env: _containers.RepeatedScalarFieldContainer[str]
     labels: _containers.ScalarMap[str, str]
+    max_output: int
+    merge_output: bool
     name: str
     request_id: str
     user: str
-    def __init__(self, command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, command: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Iterable[str]] = ..., dir: _Optional[str] = ..., user: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., merge_output: bool = ..., max_output: _Optional[int] = ...) -> None: ...
 
 class StartResponse(_message.Message):
     __slots__ = ["pid", "repeated_request", "start_time", "state", "uuid"]
@@ -302,6 +322,14 @@ class StartResponse(_message.Message):
     state: State
     uuid: str
     def __init__(self, pid: _Optional[int] = ..., uuid: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., repeated_request: bool = ...) -> None: ...
+
+class StartWithInputRequest(_message.Message):
+    __slots__ = ["input", "request"]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    input: bytes
+    request: StartRequest
+    def __init__(self, request: _Optional[_Union[StartRequest, _Mapping]] = ..., input: _Optional[bytes] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ["grace", "signal", "uuid"]
@@ -336,24 +364,32 @@ class StopResponse(_message.Message):
     def __init__(self, stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., is_killed: bool = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[_Union[ExitStatus, _Mapping]] = ..., kill_report: _Optional[_Union[KillReport, _Mapping]] = ..., stdout_tail: _Optional[_Union[OutputTail, _Mapping]] = ..., stderr_tail: _Optional[_Union[OutputTail, _Mapping]] = ..., process_info: _Optional[_Union[ProcessInfo, _Mapping]] = ...) -> None: ...
 
 class StreamOutputRequest(_message.Message):
-    __slots__ = ["stderr_offset", "stdout_offset", "streams", "uuid"]
+    __slots__ = ["follow", "in_order", "since", "stderr_offset", "stdout_offset", "streams", "uuid"]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    IN_ORDER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     STDERR_OFFSET_FIELD_NUMBER: _ClassVar[int]
     STDOUT_OFFSET_FIELD_NUMBER: _ClassVar[int]
     STREAMS_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
+    follow: bool
+    in_order: bool
+    since: _timestamp_pb2.Timestamp
     stderr_offset: int
     stdout_offset: int
     streams: _containers.RepeatedScalarFieldContainer[Stream]
     uuid: str
-    def __init__(self, uuid: _Optional[str] = ..., streams: _Optional[_Iterable[_Union[Stream, str]]] = ..., stdout_offset: _Optional[int] = ..., stderr_offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, uuid: _Optional[str] = ..., streams: _Optional[_Iterable[_Union[Stream, str]]] = ..., stdout_offset: _Optional[int] = ..., stderr_offset: _Optional[int] = ..., follow: bool = ..., in_order: bool = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StreamOutputResponse(_message.Message):
-    __slots__ = ["chunk", "trailer"]
+    __slots__ = ["chunk", "gone", "trailer"]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
     TRAILER_FIELD_NUMBER: _ClassVar[int]
     chunk: OutputChunk
+    gone: OutputGone
     trailer: OutputTrailer
-    def __init__(self, chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., trailer: _Optional[_Union[OutputTrailer, _Mapping]] = ...) -> None: ...
+    def __init__(self, chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., trailer: _Optional[_Union[OutputTrailer, _Mapping]] = ..., gone: _Optional[_Union[OutputGone, _Mapping]] = ...) -> None: ...
 
 class Survivor(_message.Message):
     __slots__ = ["name", "pid", "process_state"]

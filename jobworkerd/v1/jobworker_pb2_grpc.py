@@ -55,6 +55,11 @@ class JobWorkerStub(object):
                 request_serializer=jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputRequest.SerializeToString,
                 response_deserializer=jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputResponse.FromString,
                 )
+        self.StartWithInput = channel.stream_unary(
+                '/jobworker.v1.JobWorker/StartWithInput',
+                request_serializer=jobworkerd_dot_v1_dot_jobworker__pb2.StartWithInputRequest.SerializeToString,
+                response_deserializer=jobworkerd_dot_v1_dot_jobworker__pb2.StartResponse.FromString,
+                )
         self.GetVersion = channel.unary_unary(
                 '/jobworker.v1.JobWorker/GetVersion',
                 request_serializer=jobworkerd_dot_v1_dot_jobworker__pb2.GetVersionRequest.SerializeToString,
@@ -129,10 +134,25 @@ class JobWorkerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamOutput(self, request, context):
-        """Streams a job's recorded output from an offset of each stream.
+        """Streams a job's recorded output from an offset of each stream, as it is
+        recorded where `follow` is set. Ends with a trailer. After any other end
+        the same call, with the offsets that were reached, goes on where it
+        stopped, without a byte lost or doubled.
 
         Errors: NOT_FOUND, INVALID_ARGUMENT, OUT_OF_RANGE for an offset beyond
-        the end of an ended job's stream.
+        what is recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartWithInput(self, request_iterator, context):
+        """Starts a program with a standard input: the request first, then the input
+        in pieces. The input is kept on the server before anything is started; a
+        call that is cut short starts nothing.
+
+        Idempotent by request_id, for the same request with the same input.
+        Errors: as Start; RESOURCE_EXHAUSTED with reason INPUT_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,6 +197,11 @@ def add_JobWorkerServicer_to_server(servicer, server):
                     servicer.StreamOutput,
                     request_deserializer=jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputRequest.FromString,
                     response_serializer=jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputResponse.SerializeToString,
+            ),
+            'StartWithInput': grpc.stream_unary_rpc_method_handler(
+                    servicer.StartWithInput,
+                    request_deserializer=jobworkerd_dot_v1_dot_jobworker__pb2.StartWithInputRequest.FromString,
+                    response_serializer=jobworkerd_dot_v1_dot_jobworker__pb2.StartResponse.SerializeToString,
             ),
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
@@ -303,6 +328,23 @@ class JobWorker(object):
         return grpc.experimental.unary_stream(request, target, '/jobworker.v1.JobWorker/StreamOutput',
             jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputRequest.SerializeToString,
             jobworkerd_dot_v1_dot_jobworker__pb2.StreamOutputResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def StartWithInput(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(request_iterator, target, '/jobworker.v1.JobWorker/StartWithInput',
+            jobworkerd_dot_v1_dot_jobworker__pb2.StartWithInputRequest.SerializeToString,
+            jobworkerd_dot_v1_dot_jobworker__pb2.StartResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -64,10 +64,12 @@ def test_a_message_cut_or_lengthened_is_refused(message: messages.Message, at: i
 
 def test_what_is_too_large_is_refused_before_it_is_sent() -> None:
     """128 KiB of argv fit, one byte more does not."""
-    fits = messages.Start("j", "s", "c", "r", "u", 1, "/x", ("a" * (128 * 1024 - 1),), (), "")
+    fits = messages.Start("j", "s", "c", "r", "u", 1, "/x", ("a" * (128 * 1024 - 1),), (), "", False, 0, False)
     assert len(codec.encode(fits)) < messages.MAX_MESSAGE
     with pytest.raises(ValueError, match="at most 131072"):
-        codec.encode(messages.Start("j", "s", "c", "r", "u", 1, "/x", ("a" * 128 * 1024,), (), ""))
+        codec.encode(
+            messages.Start("j", "s", "c", "r", "u", 1, "/x", ("a" * 128 * 1024,), (), "", False, 0, False)
+        )
 
 
 def _pair() -> tuple[Endpoint, socket.socket]:

@@ -158,7 +158,7 @@ def shell(worker: Worker, script: str, **options: object) -> subprocess.Complete
         ("jobctl status nosuch >&- 2>&-", 3, "", ""),
         ("jobctl list -o json | true; exit ${PIPESTATUS[0]}", 1, "", ""),
         ("jobctl --help | true; exit ${PIPESTATUS[0]}", 1, "", ""),
-        ("jobctl run -- seq 1 200000 | head -1; exit ${PIPESTATUS[0]}", 125, "1\n", ""),
+        ("jobctl -q run -- seq 1 200000 | head -1; exit ${PIPESTATUS[0]}", 125, "1\n", ""),
     ],
 )
 def test_a_standard_stream_that_is_full_or_closed_or_has_no_reader(
@@ -167,6 +167,16 @@ def test_a_standard_stream_that_is_full_or_closed_or_has_no_reader(
     """One line where it is an error, none where the reader has gone; never a traceback or a wrong descriptor."""
     done = shell(shared_worker, script)
     assert (done.returncode, done.stdout, done.stderr) == (code, out, f"jobctl: {err}\n" if err else "")
+
+
+def test_a_run_whose_reader_has_gone_says_that_the_job_goes_on(shared_worker: Worker) -> None:
+    """And how to follow it again."""
+    done = shell(shared_worker, "jobctl run -- sh -c 'seq 1 200000; exec sleep 600' | head -1")
+    match = re.fullmatch(
+        r"jobctl: (\S{36}) goes on without you; follow it again: jobctl logs -f \1\n", done.stderr
+    )
+    assert match is not None
+    assert shared_worker.jobctl("stop", match[1]).returncode == 0
 
 
 @pytest.mark.parametrize("where", [">/dev/full", ">&-"])

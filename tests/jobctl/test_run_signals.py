@@ -63,10 +63,7 @@ class Running:
 
     @property
     def goes_on(self) -> str:
-        return (
-            f"{self.job} goes on without you; wait for it: jobctl wait {self.job}, "
-            f"its output: jobctl logs {self.job}"
-        )
+        return f"{self.job} goes on without you; follow it again: jobctl logs -f {self.job}"
 
 
 @pytest.fixture
@@ -110,7 +107,7 @@ def test_a_second_int_leaves_the_job_to_its_grace(shared_worker: Worker, stops: 
     run.says(run.stopping)
     run.signal(INT)
     run.says(run.goes_on)
-    assert run.ends() == (130, "", "")
+    assert run.ends() == (130, "ready\nasked\n", "")
     assert shared_worker.record(run.job)["state"] == "STOPPING"
 
 
@@ -120,7 +117,7 @@ def test_hup_leaves_the_job_running(shared_worker: Worker, stops: list[Running])
     stops.append(run)
     run.signal(HUP)
     run.says(run.goes_on)
-    assert run.ends() == (130, "", "")
+    assert run.ends() == (130, "ready\n", "")
     assert shared_worker.record(run.job)["state"] == "RUNNING"
 
 
@@ -132,7 +129,7 @@ def test_detach_on_interrupt_makes_int_leave_and_term_still_stop(
     stops.append(run)
     run.signal(INT)
     run.says(run.goes_on)
-    assert run.ends() == (130, "", "")
+    assert run.ends() == (130, "ready\n", "")
     assert shared_worker.record(run.job)["state"] == "RUNNING"
     run = Running(shared_worker, "echo ready; exec sleep 600", "--detach-on-interrupt")
     run.signal(TERM)
@@ -220,18 +217,40 @@ def test_a_signal_before_anything_was_asked_for_starts_nothing(canned: Canned) -
     assert canned.of(pb.StartRequest) == []
 
 
-def test_an_int_while_the_output_is_printed_leaves_it(shared_worker: Worker) -> None:
-    """The job has ended; nobody needs to read all of it."""
+def test_ints_while_the_output_is_printed_stop_the_job_then_leave_it(shared_worker: Worker) -> None:
+    """Also where jobctl is stuck in a write that nobody reads."""
     run = subprocess.Popen(
-        shared_worker.argv("run", "--", "head", "-c", "3000000", "/dev/zero"),
+        shared_worker.argv("run", "--", "sh", "-c", "trap '' TERM; cat /dev/zero"),
         env=shared_worker.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert run.stdout is not None
+    assert run.stderr is not None
     assert run.stdout.read(1) == b"\0"
     run.send_signal(INT)
+    stopping = re.fullmatch(rb"jobctl: stopping (\S{36}); a second INT .*\n", run.stderr.readline())
+    assert stopping is not None
+    run.send_signal(INT)
     _, err = run.communicate(timeout=20)
-    assert run.returncode == 130
-    assert re.fullmatch(r"jobctl: \S{36} has ended; its output: jobctl logs \S{36}\n", err.decode())
+    assert (run.returncode, err.decode()) == (
+        130, "jobctl: {0} goes on without you; follow it again: jobctl logs -f {0}\n".format(stopping[1].decode())
+    )  # fmt: skip
+    assert shared_worker.jobctl("stop", "--grace", "0", stopping[1].decode()).returncode == 0
+
+
+def test_what_is_shown_is_exact_whenever_a_signal_comes(shared_worker: Worker) -> None:
+    """A TERM to the job, asked for in the middle of a write, neither loses nor doubles a byte."""
+    script = "trap '' TERM; seq 1 400000; echo ready >&2; seq 400001 800000"
+    run = subprocess.Popen(
+        shared_worker.argv("run", "--", "sh", "-c", script),
+        env=shared_worker.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert run.stdout is not None
+    data = bytearray()
+    while piece := run.stdout.read1(5000):
+        data += piece
+        if len(data) % 7 == 0:
+            run.send_signal(TERM)
+    assert bytes(data) == b"".join(b"%d\n" % number for number in range(1, 800001))
 
 
 @pytest.mark.parametrize("verb", ["wait", "stop"])
@@ -257,30 +276,36 @@ def test_an_int_ends_the_other_verbs_in_silence(canned: Canned, verb: str) -> No
 
 
 def test_a_run_survives_the_api(worker: Worker) -> None:
-    """Its wait is made again; nobody notices."""
+    """Its follow goes on where it stopped; one line says so."""
     run = Running(
         worker, "echo ready; while [ ! -e go ]; do sleep 0.05; done; echo done", "--dir", str(worker.folder)
     )
     os.kill(worker.peer("api"), signal.SIGKILL)
+    assert run.process.stderr is not None
+    assert run.process.stderr.readline().startswith("jobctl: the connection was lost: ")
     (worker.folder / "go").touch()
     assert run.ends() == (0, "ready\ndone\n", "")
 
 
-def test_a_lost_connection_leaves_the_job_running_and_says_how_to_follow(canned: Canned) -> None:
-    """125, for what the job will exit with is not known."""
+def test_a_lost_connection_is_made_anew_for_as_long_as_asked(canned: Canned) -> None:
+    """Then 125, the offsets reached, and what goes on from there; the job goes on."""
     let_go = threading.Event()
 
-    def wait(_: object) -> pb.WaitResponse:
+    def output(_: object) -> Iterator[pb.StreamOutputResponse]:
+        yield pb.StreamOutputResponse(chunk=pb.OutputChunk(stream=pb.STDOUT, data=b"abc"))
+        yield pb.StreamOutputResponse(chunk=pb.OutputChunk(stream=pb.STDERR, data=b""))
         canned.stop()
         let_go.wait(10)
-        return pb.WaitResponse()
 
     canned.answers["Start"] = lambda _: pb.StartResponse(uuid=UUID)
-    canned.answers["Wait"] = wait
-    done = canned.jobctl("run", "--", "x")
+    canned.answers["StreamOutput"] = output
+    done = canned.jobctl("run", "--reconnect-for", "2s", "--", "x")
     let_go.set()
-    ways = f"wait for it: jobctl wait {UUID}, its output: jobctl logs {UUID}"
-    first, *others = done.stderr.splitlines()
-    assert (done.returncode, first) == (125, f"jobctl: {UUID} goes on without you; {ways}")
-    assert others[0].startswith("jobctl: nothing listens on 127.0.0.1:")
-    assert others[1:] == ["try: systemctl status jobworker, on the server"]
+    lost, given_up, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (125, "abc")
+    assert re.fullmatch(r"jobctl: the connection was lost: .*; going on as soon as it is back", lost)
+    assert re.fullmatch(
+        r"jobctl: nothing listens on 127.0.0.1:\d+; was shown: stdout up to 3 and stderr up to 0", given_up
+    )
+    logs = f"jobctl logs -f {UUID}"
+    assert hint == f"try: {logs} --stdout --offset 3; {logs} --stderr --offset 0"

@@ -21,6 +21,7 @@ def _start(**changes: object) -> Start:
         "job_id": str(uuid.uuid4()), "start_stamp": "20261124T024300Z", "caller": "jobworker://local/root",
         "rule": "made up:1", "user": "deploy", "uid": 1000, "executable": "/usr/bin/rsync",
         "argv": ("rsync", "-a", "/srv", "/backup"), "env": (), "dir": "",
+        "merge_output": False, "max_output": 0, "has_input": False,
     }  # fmt: skip
     return Start(**(given | changes))  # type: ignore[arg-type]
 
@@ -99,7 +100,7 @@ except ChannelClosed:
         "sock.send(b'x' * 200000)",
         "endpoint.send(messages.Opened('x'))",
         "endpoint.send(messages.Hello(messages.PROTOCOL_VERSION, 'api', 'x'))",
-        "endpoint.send(messages.Start('../x', 's', 'c', 'r', 'root', 0, '/bin/sh', ('sh',), (), ''))",
+        "endpoint.send(messages.Start('../x', 's', 'c', 'r', 'root', 0, '/bin/sh', ('sh',), (), '', False, 0, False))",
         "socket.send_fds(sock, [encode(messages.Pong(1))], [1])",
     ],
 )

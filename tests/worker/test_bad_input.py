@@ -151,7 +151,7 @@ def test_a_reload_reaches_a_worker_however_deep_its_state_lies(idle_worker: Work
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_makes_a_job_wait_and_loses_nothing(tmp_path: Path) -> None:
     """A job waits for room, every other verb works, and with room its output is complete."""
-    worker = Worker(tmp_path)
+    worker = Worker(tmp_path, '[retention]\nmin_free = "0"\n')
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(worker.log_dir)], check=True)
     try:
         worker.start()

@@ -100,7 +100,7 @@ def test_an_interrupted_run_stops_its_job(worker: Worker) -> None:
     detached.send_signal(signal.SIGINT)
     out, err = detached.communicate(timeout=20)
     assert (out, detached.returncode) == ("", 130)
-    assert f"jobctl logs {job}" in err
+    assert f"jobctl logs -f {job}" in err
     assert worker.record(job)["state"] == "RUNNING"
 
 
@@ -117,7 +117,15 @@ def test_a_stop_gives_the_whole_group_its_grace(worker: Worker, tmp_path: Path) 
 
 def test_what_a_leader_leaves_behind_is_named_and_ended(worker: Worker) -> None:
     """As `pg_ctl start` would: one second after TERM, then KILL, and the record says whom."""
-    done = worker.jobctl("run", "-o", "json", "--", "sh", "-c", "sleep 600 & exit 4")
+    done = worker.jobctl(
+        "run",
+        "-o",
+        "json",
+        "--",
+        "sh",
+        "-c",
+        "sleep 600 & until grep -q sleep /proc/$!/comm; do :; done; exit 4",
+    )
     record = json.loads(done.stdout)
     assert (done.returncode, record["state"], record["exit_code"]) == (4, "EXITED", 4)
     assert [each["name"] for each in record["kill_report"]["left_in_group"]] == ["sleep"]

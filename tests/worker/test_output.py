@@ -42,7 +42,8 @@ def _logs_sum(worker: Worker, job: str, stream: str) -> str:
 def _index_covers(folder: Path) -> None:
     """Each stream's records lie end to end from 0 to the file's size."""
     ends = {1: 0, 2: 0}
-    for _, stream, _, offset, length in struct.iter_unpack("<QIIQQ", (folder / "index").read_bytes()):
+    records = (folder / "index").read_bytes()[64:]  # behind the two heads
+    for _, stream, _, offset, length in struct.iter_unpack("<QIIQQ", records):
         assert offset == ends[stream]
         ends[stream] += length
     assert ends == {1: (folder / "stdout.log").stat().st_size, 2: (folder / "stderr.log").stat().st_size}
