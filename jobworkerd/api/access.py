@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from . import errors
+from .decoding import decoded
 from .errors import CallError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def guarded(rule: Rule) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..
         @functools.wraps(method)
         async def call(service: Service, request: Any, context: _Context) -> Any:  # noqa: ANN401 -- any message
             try:
-                return await method(service, request, admit(service, rule, context))
+                caller = admit(service, rule, context)
+                return await method(service, decoded(request), caller)
             except Exception as error:
                 await _refuse(service, context, error, method.__name__)
 
@@ -70,7 +72,8 @@ def guarded_stream(rule: Rule) -> Callable[[Callable[..., Awaitable[None]]], Cal
         @functools.wraps(method)
         async def call(service: Service, request: Any, context: _Context) -> None:  # noqa: ANN401
             try:
-                await method(service, request, admit(service, rule, context), context.write)
+                caller = admit(service, rule, context)
+                await method(service, decoded(request), caller, context.write)
             except Exception as error:
                 await _refuse(service, context, error, method.__name__)
 

@@ -10,6 +10,7 @@ from jobworkerd.v1 import health_pb2, health_pb2_grpc, jobworker_pb2, jobworker_
 
 from . import tls
 from .access import Rule, guarded, unguarded_methods
+from .decoding import Decoding
 from .service import Service
 
 _OPTIONS = (
@@ -91,7 +92,7 @@ def build(service: Service, credentials: Credentials, listen: tuple[str, ...]) -
     descriptor = jobworker_pb2.DESCRIPTOR.services_by_name["JobWorker"]
     missing = unguarded_methods(service, descriptor)
     assert not missing, f"methods without an access rule: {missing}"
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=_OPTIONS, interceptors=(Decoding(),))
     jobworker_pb2_grpc.add_JobWorkerServicer_to_server(service, server)
     health = Health(service)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
