@@ -17,6 +17,9 @@ from jobworkerd.v1 import error_details_pb2, status_pb2
 
 _Code = grpc.StatusCode
 
+_MAX_MESSAGE = 1024
+"""Bytes. It goes out twice, percent-encoded and in base64, and older clients take 8 KiB of headers in all."""
+
 CODES = {
     "INVALID_FIELD": _Code.INVALID_ARGUMENT,
     "MALFORMED_ID": _Code.INVALID_ARGUMENT,
@@ -61,12 +64,19 @@ def invalid(field: str, problem: str) -> CallError:
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: CallError) -> NoReturn:
     """Ends the call with the error."""
     code = CODES[error.reason]
+    message = _short(error.message)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain="jobworker", metadata=error.metadata)
-    status = status_pb2.Status(code=code.value[0], message=error.message)
+    status = status_pb2.Status(code=code.value[0], message=message)
     status.details.add().Pack(info)
     trailing = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(code, error.message, trailing)
+    await context.abort(code, message, trailing)
     raise AssertionError("abort always raises")
+
+
+def _short(message: str) -> str:
+    """It may quote all of a request, and of an error with a header too long a client sees nothing."""
+    data = message.encode()
+    return message if len(data) <= _MAX_MESSAGE else data[:_MAX_MESSAGE].decode(errors="ignore") + "…"
 
 
 def translate(error: Exception, journal: Journal) -> CallError:

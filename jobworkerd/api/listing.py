@@ -7,6 +7,8 @@ import binascii
 from collections.abc import Callable
 from dataclasses import replace
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from jobworkerd import rules
 from jobworkerd.v1 import jobworker_pb2 as pb
 
@@ -16,6 +18,9 @@ from .store import Filter, Row, Store
 _DEFAULT = 50
 _MOST = 1000
 _MAX_PAGE_BYTES = 1 << 20
+_MAX_LABELS = 32
+_LAST_NS = (1 << 63) - 1
+"""Of SQLite's integers: in the year 2262, while a Timestamp goes to 9999."""
 
 
 async def page(
@@ -54,14 +59,21 @@ def _filter(request: pb.QueryRunningProcessesRequest) -> Filter:
         states = tuple(pb.State.Name(state) for state in request.states)
     except ValueError:
         raise invalid("states", "holds a state that does not exist") from None
+    if len(request.labels) > _MAX_LABELS:
+        raise invalid("labels", f"at most {_MAX_LABELS}")
     return Filter(
         running_only=request.running_only,
-        states=states,
-        since_ns=request.since.ToNanoseconds() if request.HasField("since") else 0,
-        until_ns=request.until.ToNanoseconds() if request.HasField("until") else 0,
+        states=tuple(dict.fromkeys(states)),
+        since_ns=_nanoseconds(request.since),
+        until_ns=_nanoseconds(request.until),
         before=_before(request.page_token),
         labels=dict(request.labels),
     )
+
+
+def _nanoseconds(time: Timestamp) -> int:
+    """0 for an unset field."""
+    return max(-_LAST_NS, min(time.seconds * 10**9 + time.nanos, _LAST_NS))
 
 
 def _behind(wanted: Filter, row: Row) -> Filter:
@@ -77,6 +89,9 @@ def _before(token: str) -> tuple[int, str] | None:
         return None
     try:
         start, job_id = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
-        return int(start), job_id
+        before = int(start)
     except (ValueError, binascii.Error):
-        raise invalid("page_token", "is not one that an earlier page gave") from None
+        before, job_id = -1, ""
+    if not 0 <= before <= _LAST_NS:
+        raise invalid("page_token", "is not one that an earlier page gave")
+    return before, job_id
