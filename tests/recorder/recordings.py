@@ -7,7 +7,7 @@ import queue
 import threading
 from pathlib import Path
 
-from jobworkerd.channel.messages import Message, Open, OpenFailed
+from jobworkerd.channel.messages import Message, Open, OpenFailed, OutputClosed
 from jobworkerd.journal import Journal
 from jobworkerd.recorder.index import RECORD
 from jobworkerd.recorder.pool import Pool
@@ -16,6 +16,11 @@ from jobworkerd.recorder.recording import Budget, Recording
 JOB = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 OTHER = "b1ffcd00-0d1c-4ab9-8c7e-7ccace491b22"
 STAMP = "20261124T024300Z"
+
+
+def closed(job_id: str, stdout: int, stderr: int) -> OutputClosed:
+    """What a recording says when all of a job's output is in its files."""
+    return OutputClosed(job_id, stdout, stderr, complete=True)
 
 
 class Job:

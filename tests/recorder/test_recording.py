@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_for
-from recordings import JOB, OTHER, STAMP, Jobs
+from recordings import JOB, OTHER, STAMP, Jobs, closed
 
 from jobworkerd.channel.messages import Opened, OpenFailed, OutputClosed, OutputPaused
 from jobworkerd.recorder.folder import open_files
@@ -36,7 +36,7 @@ def test_both_streams_arrive_byte_for_byte_and_indexed(make_job: Jobs, tmp_path:
     for writer in [job.writing(stream, data) for stream, data in enumerate(sent)]:
         writer.join()
     job.end()
-    assert job.next() == OutputClosed(JOB, len(sent[0]), len(sent[1]), complete=True)
+    assert job.next() == closed(JOB, len(sent[0]), len(sent[1]))
     assert (job.content(0), job.content(1)) == sent
     assert job.covered() == (len(sent[0]), len(sent[1]))
 
@@ -47,7 +47,7 @@ def test_a_job_that_writes_nothing_has_empty_files(make_job: Jobs, tmp_path: Pat
     job.open()
     job.shut(0)
     job.end()
-    assert job.next() == OutputClosed(JOB, 0, 0, complete=True)
+    assert job.next() == closed(JOB, 0, 0)
     assert (job.content(0), job.content(1), job.records()) == (b"", b"", [])
 
 
@@ -58,7 +58,7 @@ def test_an_empty_job_is_closed_although_a_write_end_is_open(make_job: Jobs, tmp
     job.write(0, b"all of it")
     job.write(1, b"!")
     job.end()
-    assert job.next() == OutputClosed(JOB, 9, 1, complete=True)
+    assert job.next() == closed(JOB, 9, 1)
     job.write(0, b" and more")
     assert _in_pipe(job.ends[0]) == 9
     job.close()
@@ -86,7 +86,7 @@ def test_a_new_recorder_goes_on_at_the_files_sizes(make_job: Jobs, tmp_path: Pat
     ]  # fmt: skip
     job.write(0, b"new")
     job.end()
-    assert job.next() == OutputClosed(JOB, 1003, 50, complete=True)
+    assert job.next() == closed(JOB, 1003, 50)
     assert job.content(0) == b"o" * 1000 + b"new"
     assert [record[1:] for record in job.records()][3:] == [(1, 0, 1000, 3)]
     assert job.covered() == (1003, 50)
@@ -109,7 +109,7 @@ def test_two_jobs_of_one_second_have_each_its_own_folder(make_job: Jobs, tmp_pat
     for job, word in zip(jobs, (b"one", b"other"), strict=True):
         job.write(0, word)
         job.end()
-        assert job.next() == OutputClosed(job.recording.job_id, len(word), 0, complete=True)
+        assert job.next() == closed(job.recording.job_id, len(word), 0)
     assert [job.content(0) for job in jobs] == [b"one", b"other"]
     assert sorted(each.name for each in tmp_path.iterdir()) == [f"{JOB}-{STAMP}", f"{OTHER}-{STAMP}"]
 
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_the_bytes_in_the_pipe(make_job: Jobs, small_disk: Pa
     assert job.next() == OutputPaused(JOB, 0)
     writer.join()
     job.end()
-    assert job.next() == OutputClosed(JOB, len(sent), 0, complete=True)
+    assert job.next() == closed(JOB, len(sent), 0)
     assert job.content(0) == sent
     assert job.covered() == (len(sent), 0)
 
@@ -185,7 +185,7 @@ def test_a_job_that_ends_on_a_full_disk_keeps_its_last_bytes(make_job: Jobs, sma
     assert 0 < len(job.content(1)) < len(sent)
     _enlarge(small_disk)
     job.recording.retry()
-    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), OutputClosed(JOB, 0, len(sent), complete=True)]
+    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 0, len(sent))]
     assert (job.content(1), job.covered()) == (sent, (0, len(sent)))
 
 
@@ -234,5 +234,5 @@ def test_bytes_without_room_for_their_index_record_get_one_later(make_job: Jobs,
     assert (job.said.empty(), job.records()) == (True, [])
     _enlarge(small_disk)
     job.recording.retry()
-    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), OutputClosed(JOB, 12, 0, complete=True)]
+    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 12, 0)]
     assert (job.content(0), job.covered()) == (b"first second", (12, 0))
