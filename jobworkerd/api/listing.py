@@ -18,6 +18,7 @@ from .store import Filter, Row, Store
 _DEFAULT = 50
 _MOST = 1000
 _MAX_PAGE_BYTES = 1 << 20
+_ROW_BYTES, _TEXT_BYTES = 512, 4
 _MAX_LABELS = 32
 _LAST_NS = (1 << 63) - 1
 """Of SQLite's integers: in the year 2262, while a Timestamp goes to 9999."""
@@ -41,13 +42,19 @@ async def page(
         for row in batch:
             if not visible(row.caller) or not _owned(request.owner, row.caller):
                 continue
-            weight += sum(len(item) for item in (row.command, row.dir, *row.args)) + len(row.report)
+            weight += _weight(row)
             if rows and (len(rows) == size or weight > _MAX_PAGE_BYTES):
                 return rows, _token(rows[-1])
             rows.append(row)
         if len(batch) <= size:
             return rows, ""
         wanted = _behind(wanted, batch[-1])
+
+
+def _weight(row: Row) -> int:
+    """Bytes on the wire, roughly: each text in UTF-8 with its tag and length, and what every row has."""
+    texts = (row.command, row.dir, row.error, row.report, *row.args, *row.labels, *row.labels.values())
+    return _ROW_BYTES + sum(len(text.encode()) + _TEXT_BYTES for text in texts)
 
 
 def _owned(pattern: str, owner: str) -> bool:
