@@ -16,7 +16,7 @@ from .errors import CallError
 
 
 class Decoding(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
-    """Gives None for what cannot be decoded, to methods that take one message."""
+    """Gives None for what cannot be decoded, as a request or as one of a stream of them."""
 
     async def intercept_service(
         self,
@@ -25,8 +25,8 @@ class Decoding(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     ) -> Any:  # noqa: ANN401
         """The method's handler; None where there is no such method."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler
+        if handler is None:
+            return None
         return handler._replace(request_deserializer=_or_none(handler.request_deserializer))
 
 

@@ -16,6 +16,7 @@ from jobworkerd.v1 import jobworker_pb2_grpc
 
 from . import convert, ids, listing, output
 from .access import Caller, Rule, Write, guarded, guarded_stream
+from .decoding import decoded
 from .denials import Denials
 from .errors import CallError, invalid
 from .jobs import Jobs, Live
@@ -64,7 +65,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         self, messages: AsyncIterator[pb.StartWithInputRequest], caller: Caller
     ) -> pb.StartResponse:
         """See jobworker.proto."""
-        first = await anext(aiter(messages), pb.StartWithInputRequest())
+        first = decoded(await anext(aiter(messages), pb.StartWithInputRequest()))
         if first.WhichOneof("what") != "request":
             raise invalid("request", "must be the first message")
         row, repeated = await self._starting.with_input(
@@ -187,7 +188,7 @@ def _started(row: Row, repeated: bool) -> pb.StartResponse:
 
 async def _inputs(messages: AsyncIterator[pb.StartWithInputRequest]) -> AsyncIterator[bytes]:
     async for message in messages:
-        if message.WhichOneof("what") != "input":
+        if decoded(message).WhichOneof("what") != "input":
             raise invalid("input", "must be all messages but the first")
         yield message.input
 

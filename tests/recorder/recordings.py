@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobworkerd.channel.messages import Message, Open, OpenFailed, OutputClosed
 from jobworkerd.journal import Journal
-from jobworkerd.recorder.index import RECORD
+from jobworkerd.recorder.index import HEADS, RECORD
 from jobworkerd.recorder.pool import Pool
 from jobworkerd.recorder.recording import Budget, Recording
 
@@ -20,13 +20,22 @@ STAMP = "20261124T024300Z"
 
 def closed(job_id: str, stdout: int, stderr: int) -> OutputClosed:
     """What a recording says when all of a job's output is in its files."""
-    return OutputClosed(job_id, stdout, stderr, complete=True)
+    return OutputClosed(job_id, stdout, stderr, 0, 0, complete=True)
 
 
 class Job:
     """What the runner and a job hold: the write ends, and the runner's own read ends."""
 
-    def __init__(self, pool: Pool, log_dir: Path, job_id: str = JOB, *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        log_dir: Path,
+        job_id: str = JOB,
+        *,
+        resume: bool = False,
+        max_output: int = 0,
+        ring: bool = True,
+    ) -> None:
         self.log_dir = log_dir
         self.folder = log_dir / f"{job_id}-{STAMP}"
         pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
@@ -34,7 +43,9 @@ class Job:
         self.ends = [write for _, write in pairs]
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         pipes = (os.dup(self.runners[0]), os.dup(self.runners[1]))
-        self.recording = Recording(Open(job_id, STAMP, resume), pipes, pool, Budget(), self.said.put)
+        self.recording = Recording(
+            Open(job_id, STAMP, resume, max_output, ring), pipes, pool, Budget(), self.said.put
+        )
         self._pool = pool
 
     def open(self) -> Message:
@@ -87,7 +98,7 @@ class Job:
 
     def records(self) -> list[tuple[int, int, int, int, int]]:
         """Of the index: time, stream, flags, offset, length."""
-        data = (self.folder / "index").read_bytes()
+        data = (self.folder / "index").read_bytes()[HEADS:]
         assert len(data) % RECORD.size == 0
         return list(RECORD.iter_unpack(data))  # type: ignore[arg-type]
 
@@ -108,8 +119,10 @@ class Jobs:
         self._pool = pool
         self._made: list[Job] = []
 
-    def __call__(self, log_dir: Path, job_id: str = JOB, *, resume: bool = False) -> Job:
-        job = Job(self._pool, log_dir, job_id, resume=resume)
+    def __call__(
+        self, log_dir: Path, job_id: str = JOB, *, resume: bool = False, max_output: int = 0, ring: bool = True
+    ) -> Job:
+        job = Job(self._pool, log_dir, job_id, resume=resume, max_output=max_output, ring=ring)
         self._made.append(job)
         return job
 

@@ -16,9 +16,9 @@ import pytest
 from conftest import wait_for
 from recordings import JOB, OTHER, STAMP, Jobs, closed
 
-from jobworkerd.channel.messages import Opened, OpenFailed, OutputClosed, OutputPaused
+from jobworkerd.channel.messages import Opened, OpenFailed, OutputClosed, OutputLimit, OutputPaused
 from jobworkerd.recorder.folder import open_files
-from jobworkerd.recorder.index import RECOVERED, Index
+from jobworkerd.recorder.index import HEADS, RECORD, RECOVERED, Index
 
 _MIB = 1 << 20
 
@@ -72,7 +72,7 @@ def _left_by_a_dead_recorder(log_dir: Path) -> None:
     files = open_files(str(log_dir), f"{JOB}-{STAMP}", resume=False)
     os.write(files.streams[0], b"o" * 1000)
     os.write(files.streams[1], b"e" * 50)
-    Index(files.index).add(1, 0, 600)
+    Index(files.index).add(1, 600)
     files.close()
 
 
@@ -221,18 +221,68 @@ def _fill(disk: Path, leave_pages: int) -> None:
 
 
 def test_bytes_without_room_for_their_index_record_get_one_later(make_job: Jobs, small_disk: Path) -> None:
-    """The file has its page, the index none: a pause as any other, and no byte is moved twice."""
-    job = make_job(small_disk)
+    """The file has room in its page, the index none: a pause as any other, and no byte is moved twice."""
+    files = open_files(str(small_disk), f"{JOB}-{STAMP}", resume=False)
+    Index(files.index)
+    records = b"".join(RECORD.pack(number, 1, 0, number, 1) for number in range(126))
+    os.pwrite(files.index, records, HEADS)  # a page, to the last byte
+    os.write(files.streams[0], b"." * 126)
+    files.close()
+    job = make_job(small_disk, resume=True)
     job.open()
-    _fill(small_disk, leave_pages=1)
+    _fill(small_disk, leave_pages=0)
     job.write(0, b"first")
     assert job.next() == OutputPaused(JOB, errno.ENOSPC)
-    assert (job.content(0), job.records()) == (b"first", [])
+    assert (job.content(0), len(job.records())) == (b"." * 126 + b"first", 126)
     job.write(0, b" second")
     job.recording.ended()
     job.recording.retry()
-    assert (job.said.empty(), job.records()) == (True, [])
+    assert (job.said.empty(), len(job.records())) == (True, 126)
     _enlarge(small_disk)
     job.recording.retry()
-    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 12, 0)]
-    assert (job.content(0), job.covered()) == (b"first second", (12, 0))
+    assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 138, 0)]
+    assert (job.content(0), job.covered()) == (b"." * 126 + b"first second", (138, 0))
+
+
+def test_a_ring_keeps_the_newest_bytes_and_offsets_stay_true(make_job: Jobs, tmp_path: Path) -> None:
+    """What it gave up reads as zeros and takes no room; what is said has the first byte kept."""
+    job = make_job(tmp_path, max_output=1 << 20)
+    job.open()
+    data = os.urandom(8 << 20)
+    job.writing(0, data).join()
+    job.end()
+    said = job.next()
+    assert isinstance(said, OutputClosed)
+    assert (said.stdout_bytes, said.complete) == (len(data), True)
+    assert len(data) - (1 << 20) - (128 << 10) - (2 << 20) < said.stdout_first < len(data) - (1 << 19)
+    assert job.content(0)[said.stdout_first :] == data[said.stdout_first :]
+    assert os.stat(job.folder / "stdout.log").st_blocks * 512 < 4 << 20
+
+
+def test_beyond_the_limit_the_runner_is_told_once_and_takes_some_last_words(
+    make_job: Jobs, tmp_path: Path
+) -> None:
+    """Then no more, which is not complete; the other stream goes on as ever."""
+    job = make_job(tmp_path, max_output=1 << 20, ring=False)
+    job.open()
+    job.write(0, b"x" * (1 << 20))
+    assert job.next() == OutputLimit(JOB)
+    os.set_blocking(job.ends[0], False)
+    written = 1 << 20
+
+    def is_stuck() -> bool:
+        nonlocal written
+        try:
+            written += os.write(job.ends[0], b"y" * 65536)
+        except BlockingIOError:
+            return os.stat(job.folder / "stdout.log").st_size > 16 << 20
+        return False
+
+    wait_for(is_stuck)
+    job.write(1, b"still here")
+    job.end()
+    said = job.next()
+    assert isinstance(said, OutputClosed)
+    assert (said.complete, said.stderr_bytes) == (False, 10)
+    assert 16 << 20 < said.stdout_bytes < written
+    assert job.covered() == (said.stdout_bytes, 10)
