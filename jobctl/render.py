@@ -60,8 +60,11 @@ def job(info: pb.ProcessInfo) -> Record:
         "log_path": info.log_path,
         "stdout_path": info.stdout_path,
         "stderr_path": info.stderr_path,
+        "merge_output": info.merge_output,
         "stdout_bytes": info.stdout.bytes,
         "stderr_bytes": info.stderr.bytes,
+        "stdout_first_offset": info.stdout.first_offset,
+        "stderr_first_offset": info.stderr.first_offset,
         "output_closed": info.output_closed,
         "output_complete": info.output_complete,
         "output_paused": info.output_paused,
@@ -196,5 +199,11 @@ def _output(record: Record) -> str:
     if record["output_held"]:
         return f"held by the job itself: {', '.join(record['output_held'])}"
     if record["output_closed"] and not record["output_complete"]:
-        return "not complete: some was lost with the runner"
-    return ""
+        limit = record["reason"] == "OUTPUT_LIMIT"
+        return f"not complete: {'it went beyond its limit' if limit else 'some was lost with the runner'}"
+    kept = [
+        f"{name} from {record[f'{name}_first_offset']}"
+        for name in ("stdout", "stderr")
+        if record[f"{name}_first_offset"]
+    ]
+    return f"the newest is kept: {', '.join(kept)} on" if kept else ""

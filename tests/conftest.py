@@ -67,7 +67,7 @@ class Worker:
         self.config = folder / "jobworker.toml"
         self.context = folder / "pki/root-context.toml"
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.journal = folder / "journal"
         for each in (self.log_dir, self.state_dir):
             each.mkdir(parents=True)
@@ -220,7 +220,7 @@ allow_root = {"true" if os.geteuid() == 0 else "false"}
                 self.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below those that the kernel hands to clients, which could take it before the worker does."""
     while True:
         port = random.randrange(15_000, 32_000)

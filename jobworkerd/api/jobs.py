@@ -79,9 +79,15 @@ class Jobs:
         return self._live.get(job_id)
 
     def add(self, row: Row) -> Live:
-        """A new one, whose intent is committed."""
+        """A new one, whose intent is about to be committed."""
         live = self._live[row.job_id] = Live(row, replayed=True)
         return live
+
+    def forget(self, row: Row) -> None:
+        """Its intent could not be committed: it is as it was before."""
+        live = self._live.pop(row.job_id)
+        live.row = row
+        live.wake()
 
     def current(self, row: Row) -> Row:
         """The row as it is now, for one read from the table."""
@@ -257,6 +263,15 @@ _ACKNOWLEDGED: dict[type[Message], str] = {
     messages.Exited: "exit",
     messages.OutputClosed: "output",
 }
+
+
+def not_prepared(row: Row, error: OSError) -> Row:
+    """The record of a job whose input could not be kept: nothing was asked of the runner."""
+    return replace(
+        row, state="FAILED_TO_START", reason="EXEC_FAILED", stage="stdin", errno=error.errno or errno.EIO,
+        error=f"cannot keep the input: {error.strerror}", end_time_ns=time.time_ns(),
+        output_closed=True, output_complete=True,
+    )  # fmt: skip
 
 
 def not_found_on_path(row: Row) -> Row:

@@ -18,6 +18,7 @@ from .store import Filter, Row, Store
 _DEFAULT = 50
 _MOST = 1000
 _MAX_PAGE_BYTES = 1 << 20
+_BATCH = 64  # rows read at once: each may be 128 KiB, and a page holds 1 MiB
 _ROW_BYTES, _TEXT_BYTES = 512, 4
 _MAX_LABELS = 32
 _LAST_NS = (1 << 63) - 1
@@ -38,7 +39,7 @@ async def page(
     rows: list[Row] = []
     weight = 0
     while True:
-        batch = await store.page(wanted, size + 1)
+        batch = await store.page(wanted, _BATCH)
         for row in batch:
             if not visible(row.caller) or not _owned(request.owner, row.caller):
                 continue
@@ -46,7 +47,7 @@ async def page(
             if rows and (len(rows) == size or weight > _MAX_PAGE_BYTES):
                 return rows, _token(rows[-1])
             rows.append(row)
-        if len(batch) <= size:
+        if len(batch) < _BATCH:
             return rows, ""
         wanted = _behind(wanted, batch[-1])
 

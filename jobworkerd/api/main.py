@@ -29,6 +29,8 @@ from .starting import Starting
 from .store import SchemaError, Store
 from .watch import Watch
 
+_LAST_CALLS_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -45,9 +47,13 @@ class Api:
         self._client = client
         self._journal = journal
         self._prepared: _Prepared | None = None
+        self._moved = asyncio.Event()
 
     async def run(self) -> int:
-        """The exit code. 1 where it cannot serve, and the runner knows why; 0 when the channel closed."""
+        """The exit code. 1 where it cannot serve, and the runner knows why; 0 when the channel closed.
+
+        0 also after a reload that changes the listener: the runner starts another API, which has the new one.
+        """
         greeting = await self._client.greet()
         config = config_load.from_snapshot(greeting.snapshot)
         try:
@@ -60,7 +66,12 @@ class Api:
         # What is loaded by now stays; without this every collection walks all of grpc's objects.
         gc.collect()
         gc.freeze()
-        why = await self._client.closed
+        moved = asyncio.create_task(self._moved.wait())
+        await asyncio.wait((self._client.closed, moved), return_when=asyncio.FIRST_COMPLETED)
+        if not self._client.closed.done():
+            await self._server.stop(_LAST_CALLS_SECONDS)
+            return 0
+        why = self._client.closed.result()
         if why:
             self._journal.event("protocol_error", f"the API ends: {why}", ERROR)
         return 1 if why else 0
@@ -96,6 +107,8 @@ class Api:
             self._client.send(messages.Prepared(message.generation, self._load(snapshot)))
         elif isinstance(message, messages.Commit) and self._prepared is not None:
             prepared, self._prepared = self._prepared, None
+            if prepared.config.server.listen != self._service.config.server.listen:
+                self._moved.set()
             self._service.config = prepared.config
             self._service.policy = Policy(prepared.config, service_users(prepared.config))
             self._credentials.material = prepared.material
@@ -106,8 +119,10 @@ class Api:
         """Why the new configuration cannot be put in force; empty where it can."""
         try:
             config = config_load.from_snapshot(snapshot)
-            self._prepared = _Prepared(config, tls.load(config.tls))
-        except (config_load.ConfigError, tls.KeyMaterialError) as error:
+            material = tls.load(config.tls)
+            servers.check_free(config.server.listen, self._service.config.server.listen)
+            self._prepared = _Prepared(config, material)
+        except (config_load.ConfigError, tls.KeyMaterialError, servers.CannotListen) as error:
             return str(error)
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import grpc
@@ -102,11 +103,40 @@ def build(service: Service, credentials: Credentials, listen: tuple[str, ...]) -
         except RuntimeError:
             bound = 0
         if not bound:
-            raise CannotListen(
-                f"cannot listen on {address}: in use, or not an address of this host; "
-                "try: ss -ltnp, or another server.listen"
-            )
+            raise _cannot_listen(address)
     return server, health
+
+
+def check_free(wanted: tuple[str, ...], ours: tuple[str, ...]) -> None:
+    """CannotListen for a new address that is somebody else's; on a port of ours it cannot be known yet."""
+    ports = {_host_and_port(address)[1] for address in ours}
+    for address in wanted:
+        host, port = _host_and_port(address)
+        if port in ports:
+            continue
+        try:
+            for family, *_, where in socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                with socket.socket(family, socket.SOCK_STREAM) as sock:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if family == socket.AF_INET6:
+                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    sock.bind(where)
+        except OSError:
+            raise _cannot_listen(address) from None
+
+
+def _host_and_port(address: str) -> tuple[str | None, int]:
+    host, _, port = address.rpartition(":")
+    return (None if host == "*" else host.strip("[]")), int(port)
+
+
+def _cannot_listen(address: str) -> CannotListen:
+    return CannotListen(
+        f"cannot listen on {address}: in use, or not an address of this host; "
+        "try: ss -ltnp, or another server.listen"
+    )
 
 
 def _certificates(material: tls.KeyMaterial) -> grpc.ServerCertificateConfiguration:

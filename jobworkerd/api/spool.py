@@ -12,7 +12,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobworkerd.config import Config
 
@@ -31,7 +31,8 @@ class Incoming:
     fd: int
     digest: hashlib.blake2b
     size: int = 0
-    kept: bool = field(default=False)
+    kept: bool = False
+    taken: bool = False  # a start has it, and drops what it does not bind
 
 
 class Spool:

@@ -21,7 +21,7 @@ from . import room
 from .access import Caller
 from .convert import errno_name
 from .errors import CallError
-from .jobs import Jobs, Live, not_found_on_path
+from .jobs import Jobs, Live, not_found_on_path, not_prepared
 from .policy import Policy, Wanted
 from .spool import Incoming, Spool
 from .store import Row, Store
@@ -68,7 +68,7 @@ class Starting:
         try:
             return await self._start(request, caller, policy, config, incoming)
         finally:
-            if incoming is not None:
+            if incoming is not None and not incoming.taken:
                 self._spool.drop(incoming)
 
     async def with_input(
@@ -112,6 +112,8 @@ class Starting:
         self._check_limits(caller, config, grant.max_running)
         if row is None:
             row = self._intent(request, caller, digest, user, grant.rule)
+        if incoming is not None:
+            incoming.taken = True
         task = asyncio.create_task(self._launch(row, request, program, incoming))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -177,22 +179,38 @@ class Starting:
     async def _launch(
         self, row: Row, request: pb.StartRequest, program: requests.Program, incoming: Incoming | None
     ) -> Row:
-        if row.reason == "NEVER_STARTED":
-            row = replace(
-                row, state="STARTING", reason="", error="", end_time_ns=0, output_closed=False,
-                instance_id=self._welcome.instance_id, boot_id=self._welcome.boot_id,
-            )  # fmt: skip
-            await self._store.update([row])
-        else:
-            other = await self._insert(row)
-            if other is not None:
-                return other
+        try:
+            twin = self._jobs.get(row.job_id)
+            if twin is not None:  # the same request again, of a job that an earlier API never got to start
+                return await _wait_for_decision(twin)
+            return await self._begin(row, request, program, incoming)
+        finally:
+            if incoming is not None:
+                self._spool.drop(incoming)
+
+    async def _begin(
+        self, row: Row, request: pb.StartRequest, program: requests.Program, incoming: Incoming | None
+    ) -> Row:
+        before, row = row, self._as_intent(row)
+        # There before it is committed: who finds the row finds the job, and waits for the same decision.
         live = self._jobs.add(row)
+        try:
+            await (self._store.update([row]) if before.reason == "NEVER_STARTED" else self._store.insert(row))
+        except sqlite3.IntegrityError:
+            self._jobs.forget(before)
+            return await self._twin(row)
+        except BaseException:
+            self._jobs.forget(before)
+            raise
         if not program.found:
             await self._jobs.settle(not_found_on_path(row))
             return live.row
         if incoming is not None:
-            self._spool.bind(incoming, row.job_id)
+            try:
+                self._spool.bind(incoming, row.job_id)
+            except OSError as error:
+                await self._jobs.settle(not_prepared(row, error))
+                return live.row
             self._clear_input_later(row.job_id)
         self._send(
             messages.Start(
@@ -202,6 +220,13 @@ class Starting:
             )
         )  # fmt: skip
         return await _wait_for_decision(live)
+
+    def _as_intent(self, row: Row) -> Row:
+        """Of this runner, also where an earlier API of it committed the row and went away."""
+        return replace(
+            row, state="STARTING", reason="", error="", end_time_ns=0, output_closed=False,
+            instance_id=self._welcome.instance_id, boot_id=self._welcome.boot_id,
+        )  # fmt: skip
 
     def _clear_input_later(self, job_id: str) -> None:
         task = asyncio.create_task(self._clear_input(job_id))
@@ -214,21 +239,15 @@ class Starting:
             await live.changed.wait()
         self._spool.remove(job_id)
 
-    async def _insert(self, row: Row) -> Row | None:
-        """None for done; the other job where the same request came twice at once. CallError NAME_IN_USE."""
-        try:
-            await self._store.insert(row)
-        except sqlite3.IntegrityError:
-            other = await self._store.by_request(row.caller, row.request_id)
-            if other is None:
-                raise CallError("NAME_IN_USE", f"a job of yours named {row.name} has not ended") from None
-            if other.digest != row.digest:
-                raise CallError(
-                    "REQUEST_ID_REUSED", f"request id {row.request_id} stands for another request"
-                ) from None
-            live = self._jobs.get(other.job_id)
-            return await _wait_for_decision(live) if live is not None else other
-        return None
+    async def _twin(self, row: Row) -> Row:
+        """The job that has this request id, where it came twice at once. CallError where it is the name."""
+        other = await self._store.by_request(row.caller, row.request_id)
+        if other is None:
+            raise CallError("NAME_IN_USE", f"a job of yours named {row.name} has not ended")
+        if other.digest != row.digest:
+            raise CallError("REQUEST_ID_REUSED", f"request id {row.request_id} stands for another request")
+        live = self._jobs.get(other.job_id)
+        return await _wait_for_decision(live) if live is not None else other
 
     def _outcome(self, row: Row) -> Row:
         """The row of a start that succeeded; a CallError, the same each time, for one that did not."""

@@ -89,16 +89,21 @@ class Pool:
         self._watched = False
         busy = [worker for worker in list(self._workers) if worker.since]
         for worker in busy:
-            since = worker.since
-            if since and now - since > HELD_SECONDS and not worker.told:
-                worker.told = True
-                if worker.held is not None:
-                    worker.held(True)
-                if self._idle() == 0 and len(self._workers) < self._limit:
-                    self._hire()
+            if self._is_held(worker, now) and self._idle() == 0 and len(self._workers) < self._limit:
+                self._hire()
         if busy:
             self._watched = True
         return bool(busy)
+
+    def _is_held(self, worker: Busy, now: float) -> bool:
+        """Whether it newly is, and says so: under the lock, for it may come back this moment."""
+        with self._lock:
+            if not worker.since or now - worker.since <= HELD_SECONDS or worker.told:
+                return False
+            worker.told = True
+            if worker.held is not None:
+                worker.held(True)
+            return True
 
     def _idle(self) -> int:
         return sum(not worker.since for worker in list(self._workers))
@@ -140,9 +145,10 @@ class Pool:
         except Exception as error:
             self._journal.event("bug", f"recorder: {type(error).__name__}: {error}", ERROR)
         finally:
-            worker.since = 0.0
-            if worker.told and held is not None:
-                held(False)
+            with self._lock:
+                worker.since = 0.0
+                if worker.told and held is not None:
+                    held(False)
 
     def _retire(self, worker: Busy) -> bool:
         with self._lock:

@@ -159,6 +159,7 @@ class Recording:
                 room = self._room(stream)
                 if room <= 0 or self._splice(stream, min(_TURN, room)) == 0:
                     self._pool.forget(stream.pipe)  # cut off, or every write end is closed
+                    self._go_on(stream)
                     return
             except BlockingIOError:
                 pass

@@ -204,7 +204,8 @@ class Ending:
 def describe(job: Job, error: spawn.SetupError) -> str:
     """One line for people, from the stage and the errno."""
     start = job.start
-    why = os.strerror(error.errno).lower() if error.errno else "it was killed"
+    without = "it was killed" if error.stage == "execve" else "an unexpected error"
+    why = os.strerror(error.errno).lower() if error.errno else without
     if error.stage == "execve":
         return f"cannot execute {start.executable}: {why}"
     if error.stage == "chdir":

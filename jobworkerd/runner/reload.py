@@ -19,7 +19,7 @@ from jobworkerd.journal import ERROR, NOTICE, Journal
 from .loop import Loop, Timer
 from .peers import Peer, Phase
 
-_UNCHANGEABLE = ("state_dir", "log_dir", "user", "log_user", "listen")
+_UNCHANGEABLE = ("state_dir", "log_dir", "user", "log_user")
 _PATIENCE_SECONDS = 10.0
 
 Answer = Callable[[str], None]

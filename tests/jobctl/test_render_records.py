@@ -55,7 +55,7 @@ def test_a_record_as_json_has_all_that_is_known_in_snake_case() -> None:
         "pid": 7, "start_time": "2026-11-24T02:43:00.999Z", "end_time": None, "process_name": "sh",
         "command": "/bin/sh", "args": ["-c", "exit 3"], "dir": "/srv", "user": "deploy", "labels": {"a": "b"},
         "caller": "jobworker://ops/alice", "rule": "f:1", "log_path": "/l", "stdout_path": "/l/o",
-        "stderr_path": "/l/e", "stdout_bytes": 5, "stderr_bytes": 6, "output_closed": True,
+        "stderr_path": "/l/e", "merge_output": False, "stdout_first_offset": 0, "stderr_first_offset": 0, "stdout_bytes": 5, "stderr_bytes": 6, "output_closed": True,
         "output_complete": True, "output_paused": "", "output_held": ["stderr"], "kill_report": None,
     }  # fmt: skip
 

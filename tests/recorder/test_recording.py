@@ -244,6 +244,22 @@ def test_bytes_without_room_for_their_index_record_get_one_later(make_job: Jobs,
     assert (job.content(0), job.covered()) == (b"." * 126 + b"first second", (138, 0))
 
 
+def test_a_pause_ends_with_room_also_for_a_stream_that_was_closed_meanwhile(
+    make_job: Jobs, small_disk: Path
+) -> None:
+    """There is nothing more to move, and so nothing to wait for."""
+    job = make_job(small_disk)
+    job.open()
+    _fill(small_disk, leave_pages=0)
+    job.write(0, b"first")
+    assert job.next() == OutputPaused(JOB, errno.ENOSPC)
+    job.shut(0)
+    _enlarge(small_disk)
+    job.recording.retry()
+    job.recording.retry()
+    assert job.next() == OutputPaused(JOB, 0)
+
+
 def test_a_ring_keeps_the_newest_bytes_and_offsets_stay_true(make_job: Jobs, tmp_path: Path) -> None:
     """What it gave up reads as zeros and takes no room; what is said has the first byte kept."""
     job = make_job(tmp_path, max_output=1 << 20)

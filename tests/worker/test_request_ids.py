@@ -33,6 +33,20 @@ def test_of_the_same_start_many_times_at_once_one_is_new(worker: Worker) -> None
     assert (answer.uuid, answer.repeated_request) == (answers[0].uuid, True)
     assert worker.jobctl("list", "-o", "id").stdout.split() == [answer.uuid]
 
+
+def test_of_a_start_that_fails_many_times_at_once_none_is_told_otherwise(shared_worker: Worker) -> None:
+    """Also the calls that come between the commit of the intent and the answer of the runner."""
+    wire = Wire(shared_worker.environment())
+    for number in range(10):
+        request = pb.StartRequest(command="/nosuch", request_id=f"no-{number}")
+        futures = [wire.stub.Start.future(request) for _ in range(20)]
+        assert [reason(future.exception(20)) for future in futures] == ["EXEC_FAILED"] * 20
+
+
+def test_a_request_id_is_not_for_another_request(worker: Worker) -> None:
+    """Which names the job that it is."""
+    wire = Wire(worker.environment())
+    answer = wire.stub.Start(_request(), timeout=20)
     for other in (_request(name="x"), _request(dir="/")):
         with pytest.raises(
             grpc.RpcError, match=f"request id once stands for another request, job {answer.uuid}"
