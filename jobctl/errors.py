@@ -24,7 +24,7 @@ _HINTS = {
     "NOT_GRANTED": "ask the server's root for a [[grant]] in /etc/jobworker/jobworker.toml",
     "NO_SUCH_JOB": "jobctl list",
     "AMBIGUOUS_ID": "more characters of the id",
-    "NAME_IN_USE": "jobctl status NAME, or another --name",
+    "NAME_IN_USE": "jobctl list --running, or another --name",
     "DRAINING": "again when the worker is back",
     "CANNOT_BE_KILLED": "again later: it goes when the kernel lets go of it",
     "INTERNAL": "journalctl -u jobworker, on the server",

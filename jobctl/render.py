@@ -73,6 +73,19 @@ def job(info: pb.ProcessInfo) -> Record:
     }
 
 
+def ended(job: str, trailer: pb.OutputTrailer) -> Record:
+    """What a job's exit code is made of, from the end of its output."""
+    how = trailer.exit_status.WhichOneof("how")
+    return {
+        "id": job,
+        "state": pb.State.Name(trailer.state),
+        "exit_code": trailer.exit_status.code if how == "code" else None,
+        "exit_signal": trailer.exit_status.signal if how == "signal" else None,
+        "output_closed": trailer.output_closed,
+        "output_complete": trailer.output_complete,
+    }
+
+
 def kill_report(report: pb.KillReport) -> Record:
     """What the end took."""
     return {

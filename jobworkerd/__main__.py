@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import NoReturn
 
 from jobworkerd import __version__, config_dump, config_load
 from jobworkerd.runner.control import request_reload
@@ -61,8 +62,15 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage as one line, and 1: systemd must not take it for a bad configuration."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_complain(f"{message}; see jobworkerd --help", 1))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jobworkerd", description="Runs programs and answers for them.")
+    parser = _Parser(prog="jobworkerd", description="Runs programs and answers for them.")
     parser.add_argument("--config", metavar="F", default=_DEFAULT, help=f"configuration file ({_DEFAULT})")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check-config", action="store_true", help="name its mistakes and exit (78)")

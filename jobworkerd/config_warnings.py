@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from . import rules
 from .config import Config, Grant
 
+_NOT_YET = {
+    "tls": {"revoked": "revoked"},
+    "jobs": {"max_run_time": "max_run_time_seconds"},
+    "retention": {
+        "keep_for": "keep_for_seconds", "keep_jobs": "keep_jobs", "keep_bytes": "keep_bytes",
+        "keep_at_least": "keep_at_least_seconds",
+    },
+}  # fmt: skip
+
 
 def warnings(config: Config) -> list[str]:
     """In the order of the files."""
-    said = list(_about_users(config))
+    said = [*_about_users(config), *_not_yet(config)]
     for grant in config.grants:
         said += [f"{grant.rule}: {what}" for what in _about(grant, config)]
     if not config.grants:
@@ -21,6 +30,20 @@ def warnings(config: Config) -> list[str]:
 def _about_users(config: Config) -> Iterator[str]:
     if config.jobs.default_user in _own_users(config):
         yield f"jobs.default_user: {config.jobs.default_user} is the worker's own user, as which nothing starts"
+
+
+def _not_yet(config: Config) -> Iterator[str]:
+    """What is read and has no effect in this version: better said than found out."""
+    unset = Config()
+    for section, keys in _NOT_YET.items():
+        for key, field in keys.items():
+            if getattr(getattr(config, section), field) != getattr(getattr(unset, section), field):
+                yield f"{section}.{key}: has no effect in this version"
+    for grant in config.grants:
+        if grant.max_run_time_seconds:
+            yield f"{grant.rule}: max_run_time has no effect in this version"
+        if grant.starts_per_minute:
+            yield f"{grant.rule}: starts_per_minute has no effect in this version"
 
 
 def _about(grant: Grant, config: Config) -> Iterator[str]:

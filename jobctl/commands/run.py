@@ -97,8 +97,10 @@ class _Run:
             if self._output is None:
                 request_output = pb.StreamOutputRequest(uuid=self.job, follow=True)
                 self._output = Output(session, request_output, Raw(session.signals))
-            self._output.copy()
+            trailer = self._output.copy()
             self._ended = True
+            if trailer.HasField("exit_status"):
+                return self._finish(render.ended(self.job, trailer))
         info = client.waiting(self.job, for_output=True).result().process_info
         self._ended = True
         return self._finish(render.job(info))

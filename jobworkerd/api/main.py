@@ -72,6 +72,9 @@ class Api:
             await self._server.stop(_LAST_CALLS_SECONDS)
             return 0
         why = self._client.closed.result()
+        if self._starting.draining:
+            # Every job has ended: who waits for one, or follows one, is told so before the connection ends.
+            await self._server.stop(_LAST_CALLS_SECONDS)
         if why:
             self._journal.event("protocol_error", f"the API ends: {why}", ERROR)
         return 1 if why else 0

@@ -6,6 +6,7 @@ together, and that one is named in the record.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,6 +82,7 @@ class Policy:
         by_user = [grant for grant in grants if self._runs_as(grant, user, uid)]
         if not by_user:
             why = "; allow_root is false" if uid == 0 and not self._config.jobs.allow_root else ""
+            why = f"; {user} is the worker's own user" if user in self._service_users else why
             raise CallError("NOT_GRANTED", f"{identity} may not run anything as {user}{why}", caller=identity)
         by_command = [
             grant
@@ -88,10 +90,10 @@ class Policy:
             if any(rules.command_matches(pattern, wanted.executable, wanted.args) for pattern in grant.commands)
         ]
         if not by_command:
-            raise CallError(
-                "NOT_GRANTED", f"{identity} may not run {wanted.executable} with these arguments as {user}",
-                caller=identity,
-            )  # fmt: skip
+            patterns = [pattern for grant in by_user for pattern in grant.commands]
+            known = any(shlex.split(pattern)[0] == wanted.executable for pattern in patterns)
+            what = f"{wanted.executable} with these arguments" if known else wanted.executable
+            raise CallError("NOT_GRANTED", f"{identity} may not run {what} as {user}", caller=identity)
         refusals = [self._env_refusal(grant, wanted.env_names) for grant in by_command]
         for grant, refusal in zip(by_command, refusals, strict=True):
             if refusal is None:

@@ -9,7 +9,10 @@ from .issue import Issued
 
 
 def server(folder: Folder, hosts: list[str], out: str | None, days: int) -> list[str]:
-    """Installed here, or as new files in ``out``; the paths written. PkiError."""
+    """Installed here, or as new files in ``out``; the paths written. PkiError.
+
+    Installed here it keeps this host's own names: root's access goes by loopback, and must go on.
+    """
     for host in hosts:
         names.check_host(host)
     place = folder.path if out is None else out
@@ -18,7 +21,8 @@ def server(folder: Folder, hosts: list[str], out: str | None, days: int) -> list
         refuse_existing(key_path)
         refuse_existing(path)
     ca, key = folder.ca(), issue.new_key()
-    issued = Issued(issue.server(ca, key, list(dict.fromkeys(hosts)), days), key)
+    own = names.of_this_host(folder.listen) if out is None else []
+    issued = Issued(issue.server(ca, key, list(dict.fromkeys([*hosts, *own])), days), key)
     if out is None:
         # The key first: a worker that starts in between refuses the pair instead of serving an old one.
         write(key_path, issued.key_pem, *server_key_access())

@@ -314,7 +314,7 @@ class Jobs:
         argv = shlex.join(start.argv)
         job.exec_time_ns = time.time_ns()
         self._journal.event(
-            "started", f"{argv} started as {start.user}, pid {job.pid}, for {start.caller}",
+            "started", f"{job.job_id} started: {argv} as {start.user}, pid {job.pid}, for {start.caller}",
             job_id=job.job_id, caller=start.caller, rule=start.rule, user=start.user, argv=argv,
         )  # fmt: skip
         self._to_api(messages.Spawned(job.job_id, job.pid, job.exec_time_ns))
@@ -342,7 +342,7 @@ class Jobs:
         job.end = end
         if isinstance(end, messages.StartFailed):
             self._journal.event(
-                "start_failed", f"{shlex.join(job.start.argv)} was not started: {end.message}", 5,
+                "start_failed", f"{job.job_id} was not started: {shlex.join(job.start.argv)}: {end.message}", 5,
                 job_id=job.job_id, caller=job.start.caller, rule=job.start.rule, reason=end.reason,
             )  # fmt: skip
         self._to_api(end)

@@ -152,6 +152,20 @@ def test_what_is_legal_and_hardly_meant_is_a_warning() -> None:
     ]
 
 
+def test_what_has_no_effect_yet_is_a_warning() -> None:
+    """Nobody finds it out by its absence."""
+    said = config_load.warnings(
+        parse(
+            "[tls]\nrevoked = '/x'\n[jobs]\nmax_run_time = '2s'\n[retention]\nkeep_jobs = 2\nmin_free = '1GiB'\n"
+            + ALICE + "run_as = ['deploy']\ncommands = ['*']\nmax_run_time = '1s'\nstarts_per_minute = 3\n"
+        )
+    )  # fmt: skip
+    assert [each.partition(" has no effect")[0] for each in said] == [
+        "tls.revoked:", "jobs.max_run_time:", "retention.keep_jobs:",
+        "a.toml:8: max_run_time", "a.toml:8: starts_per_minute",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "identity", ["jobworker://ops/alice", "jobworker://*", "job*", "*/alice", "*", "cn:alice"]
 )

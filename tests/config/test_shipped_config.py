@@ -51,7 +51,7 @@ def test_the_shipped_example_of_a_grant_has_every_key_and_is_valid() -> None:
     keys = {key_of(field.name) for field in fields(Grant)} - {"rule"}
     assert set(tomllib.loads(text)["grant"][0]) == keys
     config = config_load.parse((Source("f", text),))
-    assert config_load.warnings(config) == []
+    assert [said for said in config_load.warnings(config) if "no effect in this version" not in said] == []
     (grant,) = config.grants
     assert any(rules.command_matches(each, "/usr/bin/rsync", ("-a", "x", "y")) for each in grant.commands)
     for key in keys:

@@ -25,7 +25,7 @@ GRANT = "try: ask the server's root for a [[grant]] in /etc/jobworker/jobworker.
         (Refuse(Code.PERMISSION_DENIED, "REFUSED"), 4, ""),
         (Refuse(Code.UNAUTHENTICATED, "NO_CALLER"), 4,
          "try: a certificate made by: jobworker-pki client URI --out FILE, on the server\n"),
-        (Refuse(Code.ALREADY_EXISTS, "NAME_IN_USE"), 1, "try: jobctl status NAME, or another --name\n"),
+        (Refuse(Code.ALREADY_EXISTS, "NAME_IN_USE"), 1, "try: jobctl list --running, or another --name\n"),
         (Refuse(Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"), 1, ""),
         (Refuse(Code.RESOURCE_EXHAUSTED, "TOO_MANY_JOBS"), 1, ""),
         (Refuse(Code.DEADLINE_EXCEEDED, "CANNOT_BE_KILLED"), 1,

@@ -65,11 +65,20 @@ def test_an_identity_is_the_one_subject_alternative_name(pki: Any, alice: Path) 
 def test_a_servers_names_are_those_asked_for(pki: Any) -> None:
     """Each once, addresses as addresses."""
     names = ["build1.example", "*.build.example", "192.0.2.1", "2001:db8::1", "build1.example"]
-    assert pki.run("server", *names)[0] == 0
-    said = pki.openssl("x509", "-noout", "-ext", "subjectAltName", "-in", pki.path / "server.crt").stdout
+    assert pki.run("server", *names, "--out", str(pki.path / "out"))[0] == 0
+    said = pki.openssl("x509", "-noout", "-ext", "subjectAltName", "-in", pki.path / "out/server.crt").stdout
     assert said.splitlines()[1].strip() == (
         "DNS:build1.example, DNS:*.build.example, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1"
     )
+
+
+def test_a_certificate_that_is_installed_here_keeps_this_hosts_names(pki: Any) -> None:
+    """Or root's own access, which goes by loopback, would end with it."""
+    assert pki.run("server", "build1.example")[0] == 0
+    said = pki.openssl("x509", "-noout", "-ext", "subjectAltName", "-in", pki.path / "server.crt").stdout
+    names = said.splitlines()[1].strip().split(", ")
+    assert names[0] == "DNS:build1.example"
+    assert {"DNS:localhost", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1"} <= set(names)
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ def test_what_a_leader_leaves_behind_is_named_and_ended(worker: Worker) -> None:
     assert record["kill_report"]["nothing_left"] is True
 
 
+def test_a_run_has_output_and_exit_code_of_a_job_that_ends_with_the_worker(worker: Worker) -> None:
+    """The network process tells whoever follows before it goes."""
+    script = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+    run = worker.popen("run", "--", "sh", "-c", script, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"ready\n"
+    assert worker.stop() == 0
+    assert (run.communicate(timeout=20)[0], run.returncode) == (b"bye\n", 5)
+
+
 def test_a_stop_ends_the_worker_with_its_jobs(worker: Worker) -> None:
     """TERM: jobs are stopped with grace, exits recorded, exit code 0, no process left."""
     job = worker.job("--", "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.1; done")
