@@ -7,6 +7,7 @@ Protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/ ; priorities as in syslog(
 
 from __future__ import annotations
 
+import codecs
 import os
 import socket
 import struct
@@ -15,6 +16,7 @@ import sys
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 _SOCKET = "/run/systemd/journal/socket"
 _MAX_VALUE = 4096
+codecs.lookup("unicode_escape")  # loaded now: later there may be no descriptor to load it with
 
 
 class Journal:

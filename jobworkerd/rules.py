@@ -11,6 +11,9 @@ import shlex
 from collections.abc import Sequence
 from functools import lru_cache
 
+STARTING_ROLES = ("operator", "admin")
+"""Roles whose grants let jobs be started."""
+
 FIXED_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of every job, and where a bare program name is looked up."""
 

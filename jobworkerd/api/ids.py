@@ -29,7 +29,9 @@ async def resolve(reference: str, identity: str, store: Store, jobs: Jobs, polic
     elif _PREFIX.fullmatch(lower):
         found = await store.by_prefix(lower, _MOST)
     elif _NAME.fullmatch(reference):
-        found = _meant(await store.by_name(reference, _MOST), identity)
+        callers = [each for each in await store.callers_of(reference) if policy.may_read(identity, each)]
+        named = [await store.by_name(reference, each, _NAMED) for each in callers]
+        found = _meant([row for rows in named for row in rows], identity)
     else:
         raise CallError(
             "MALFORMED_ID", f"{reference!r} is neither a job id, nor 4 or more characters of one, nor a name"
@@ -52,6 +54,7 @@ def _is_uuid(text: str) -> bool:
 
 def _meant(rows: list[Row], identity: str) -> list[Row]:
     """Of those of one name (live first, then newest): one's own first; several live ones are ambiguous."""
+    rows = sorted(rows, key=lambda row: (row.ended, -row.start_time_ns))
     own = [row for row in rows if row.caller == identity]
     if own:
         return own[:1]

@@ -265,12 +265,11 @@ _ACKNOWLEDGED: dict[type[Message], str] = {
 }
 
 
-def not_prepared(row: Row, error: OSError) -> Row:
-    """The record of a job whose input could not be kept: nothing was asked of the runner."""
+def not_prepared(row: Row, number: int, text: str) -> Row:
+    """The record of a job that could not be handed to the runner."""
     return replace(
-        row, state="FAILED_TO_START", reason="EXEC_FAILED", stage="stdin", errno=error.errno or errno.EIO,
-        error=f"cannot keep the input: {error.strerror}", end_time_ns=time.time_ns(),
-        output_closed=True, output_complete=True,
+        row, state="FAILED_TO_START", reason="EXEC_FAILED", stage="prepare", errno=number, error=text,
+        end_time_ns=time.time_ns(), output_closed=True, output_complete=True,
     )  # fmt: skip
 
 

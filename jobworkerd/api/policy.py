@@ -15,8 +15,6 @@ from jobworkerd.config import Config, Grant
 
 from .errors import CallError
 
-_STARTING = ("operator", "admin")
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -58,7 +56,7 @@ class Policy:
         named = [
             self._config.jobs.default_user if user == "*" else user
             for grant in self.grants_of(identity)
-            if grant.role in _STARTING
+            if grant.role in rules.STARTING_ROLES
             for user in grant.run_as
         ]
         return list(dict.fromkeys(named))
@@ -78,7 +76,7 @@ class Policy:
 
     def allow(self, identity: str, user: str, uid: int, wanted: Wanted) -> Grant:
         """The grant that allows the start. CallError NOT_GRANTED says what none of them allows."""
-        grants = [grant for grant in self.grants_of(identity) if grant.role in _STARTING]
+        grants = [grant for grant in self.grants_of(identity) if grant.role in rules.STARTING_ROLES]
         by_user = [grant for grant in grants if self._runs_as(grant, user, uid)]
         if not by_user:
             why = "; allow_root is false" if uid == 0 and not self._config.jobs.allow_root else ""

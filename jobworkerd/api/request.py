@@ -100,7 +100,10 @@ def find(request: pb.StartRequest, user: str) -> Program:
         raise CallError(
             "INVALID_FIELD", f"user: there is no user {user!r} on this host", field="user"
         ) from None
-    return Program(_executable(request.command, request.dir or entry.pw_dir), entry.pw_uid)
+    executable = _executable(request.command, request.dir or entry.pw_dir)
+    if len(executable.encode()) > MAX_TEXT:
+        raise invalid("command", f"its path has more than {MAX_TEXT} bytes")
+    return Program(executable, entry.pw_uid)
 
 
 def _executable(command: str, folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 from google.protobuf.duration_pb2 import Duration
@@ -27,6 +28,9 @@ from .streaming import Streaming
 from .watch import Watch
 
 _LAST_SIGNAL = 64
+_MAX_STREAMS = 512
+"""Of one caller: each that is not read costs some memory."""
+
 _SIGTERM = 15
 
 
@@ -53,6 +57,7 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         self._starting = starting
         self._send = send
         self._watch = watch
+        self._streams: Counter[str] = Counter()
 
     @guarded(Rule.CONTROL)
     async def Start(self, request: pb.StartRequest, caller: Caller) -> pb.StartResponse:  # noqa: N802 -- the proto's
@@ -144,8 +149,15 @@ class Service(jobworker_pb2_grpc.JobWorkerServicer):  # type: ignore[misc]
         self, request: pb.StreamOutputRequest, caller: Caller, write: Write
     ) -> None:
         """See jobworker.proto."""
-        row = await self._find(request.uuid, caller)
-        await Streaming(request, row, self._jobs.get(row.job_id), self.config, self._watch).run(write)
+        if self._streams[caller.identity] >= _MAX_STREAMS:
+            why = f"{_MAX_STREAMS} streams of {caller.identity} are open; end one"
+            raise CallError("TOO_MANY_STREAMS", why)
+        self._streams[caller.identity] += 1
+        try:
+            row = await self._find(request.uuid, caller)
+            await Streaming(request, row, self._jobs.get(row.job_id), self.config, self._watch).run(write)
+        finally:
+            self._streams[caller.identity] -= 1
 
     @guarded(Rule.GRANTED)
     async def GetVersion(self, _: pb.GetVersionRequest, __: Caller) -> pb.GetVersionResponse:  # noqa: N802

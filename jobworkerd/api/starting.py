@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import sqlite3
 import time
 import uuid
@@ -109,12 +110,12 @@ class Starting:
             raise CallError("DRAINING", "the worker is stopping and starts no more jobs; try again later")
         await room.check(config.server.log_dir, config.retention.min_free_bytes)
         user, program, grant = await self._granted(request, caller, policy)
-        self._check_limits(caller, config, grant.max_running)
         if row is None:
             row = self._intent(request, caller, digest, user, grant.rule)
         if incoming is not None:
             incoming.taken = True
-        task = asyncio.create_task(self._launch(row, request, program, incoming))
+        check = functools.partial(self._check_limits, caller, config, grant.max_running)
+        task = asyncio.create_task(self._launch(row, request, program, incoming, check))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         started = await asyncio.shield(task)
@@ -177,12 +178,19 @@ class Starting:
         )
 
     async def _launch(
-        self, row: Row, request: pb.StartRequest, program: requests.Program, incoming: Incoming | None
+        self,
+        row: Row,
+        request: pb.StartRequest,
+        program: requests.Program,
+        incoming: Incoming | None,
+        check_limits: Callable[[], None],
     ) -> Row:
         try:
             twin = self._jobs.get(row.job_id)
             if twin is not None:  # the same request again, of a job that an earlier API never got to start
                 return await _wait_for_decision(twin)
+            # Nothing may come between the count and the job that is counted next.
+            check_limits()
             return await self._begin(row, request, program, incoming)
         finally:
             if incoming is not None:
@@ -195,6 +203,11 @@ class Starting:
         # There before it is committed: who finds the row finds the job, and waits for the same decision.
         live = self._jobs.add(row)
         try:
+            if before.reason == "NEVER_STARTED":
+                now = await self._store.get(row.job_id)
+                if now is not None and now.reason != "NEVER_STARTED":  # started, and over, since it was read
+                    self._jobs.forget(now)
+                    return now
             await (self._store.update([row]) if before.reason == "NEVER_STARTED" else self._store.insert(row))
         except sqlite3.IntegrityError:
             self._jobs.forget(before)
@@ -209,16 +222,22 @@ class Starting:
             try:
                 self._spool.bind(incoming, row.job_id)
             except OSError as error:
-                await self._jobs.settle(not_prepared(row, error))
+                number = error.errno or errno.EIO
+                text = f"cannot keep the input: {error.strerror}"
+                await self._jobs.settle(not_prepared(row, number, text))
                 return live.row
             self._clear_input_later(row.job_id)
-        self._send(
-            messages.Start(
-                row.job_id, row.start_stamp, row.caller, row.rule, row.user, program.uid, program.executable,
-                (request.command, *request.args), tuple(request.env), request.dir,
-                request.merge_output, request.max_output, incoming is not None,
-            )
+        start = messages.Start(
+            row.job_id, row.start_stamp, row.caller, row.rule, row.user, program.uid, program.executable,
+            (request.command, *request.args), tuple(request.env), request.dir,
+            request.merge_output, request.max_output, incoming is not None,
         )  # fmt: skip
+        try:
+            self._send(start)
+        except ValueError as error:
+            # Checked field by field before; a job that nobody can be asked for must not stay STARTING.
+            await self._jobs.settle(not_prepared(row, errno.E2BIG, f"the start is too large: {error}"))
+            return live.row
         return await _wait_for_decision(live)
 
     def _as_intent(self, row: Row) -> Row:
@@ -242,7 +261,7 @@ class Starting:
     async def _twin(self, row: Row) -> Row:
         """The job that has this request id, where it came twice at once. CallError where it is the name."""
         other = await self._store.by_request(row.caller, row.request_id)
-        if other is None:
+        if other is None or other.job_id == row.job_id:
             raise CallError("NAME_IN_USE", f"a job of yours named {row.name} has not ended")
         if other.digest != row.digest:
             raise CallError("REQUEST_ID_REUSED", f"request id {row.request_id} stands for another request")

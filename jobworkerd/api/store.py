@@ -152,10 +152,17 @@ class Store:
         """Jobs whose id begins so."""
         return await self._select("WHERE job_id >= ? AND job_id < ? LIMIT ?", (prefix, prefix + "g", limit))
 
-    async def by_name(self, name: str, limit: int) -> list[Row]:
-        """Jobs of that name, those that have not ended first, then the newest."""
+    async def callers_of(self, name: str) -> list[str]:
+        """Whoever has, or had, a job of that name."""
+        sql = "SELECT DISTINCT caller FROM jobs WHERE name = ?"
+        rows = await self._run(lambda: self._db.execute(sql, (name,)).fetchall())
+        return [caller for (caller,) in rows]
+
+    async def by_name(self, name: str, caller: str, limit: int) -> list[Row]:
+        """A caller's jobs of that name, those that have not ended first, then the newest."""
         return await self._select(
-            "WHERE name = ? ORDER BY end_time_ns != 0, start_time_ns DESC LIMIT ?", (name, limit)
+            "WHERE name = ? AND caller = ? ORDER BY end_time_ns != 0, start_time_ns DESC LIMIT ?",
+            (name, caller, limit),
         )
 
     async def unsettled(self) -> list[Row]:

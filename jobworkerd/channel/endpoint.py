@@ -9,6 +9,8 @@ from __future__ import annotations
 import array
 import os
 import socket
+import stat
+import struct
 from collections import deque
 from dataclasses import dataclass
 
@@ -29,21 +31,20 @@ class Received:
 
     def close_fds(self) -> None:
         """Closes all that came."""
-        for fd in self.fds:
-            os.close(fd)
+        _close(self.fds)
 
 
 class Endpoint:
     """A non-blocking SOCK_SEQPACKET socket that speaks in messages.
 
     Descriptors given to ``send`` are the endpoint's from then on: closed once the kernel took them,
-    or when the endpoint closes. ``queued`` says how many messages wait.
+    or given back when the endpoint closes. ``queued`` says how many messages wait.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._queue: deque[tuple[bytes, tuple[int, ...]]] = deque()
+        self._queue: deque[tuple[Message, bytes, tuple[int, ...]]] = deque()
 
     def fileno(self) -> int:
         """For a selector."""
@@ -56,13 +57,13 @@ class Endpoint:
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Sends, or queues behind what waits already. ChannelClosed where nobody can read it."""
-        self._queue.append((encode(message), fds))
+        self._queue.append((message, encode(message), fds))
         self.flush()
 
     def flush(self) -> None:
         """Hands the kernel as much of the queue as it takes. ChannelClosed as in ``send``."""
         while self._queue:
-            data, fds = self._queue[0]
+            _, data, fds = self._queue[0]
             try:
                 if fds:
                     socket.send_fds(self._sock, [data], list(fds))
@@ -99,17 +100,15 @@ class Endpoint:
                 raise ChannelClosed("end of file")
             return Received(decode(data), fds)
         except Exception:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
             raise
 
-    def close(self) -> None:
-        """Closes the socket and whatever was queued with unsent messages."""
+    def close(self) -> list[tuple[Message, tuple[int, ...]]]:
+        """Closes the socket; what was not sent, whose descriptors are the caller's again."""
         self._sock.close()
-        for _, fds in self._queue:
-            for fd in fds:
-                os.close(fd)
+        unsent = [(message, fds) for message, _, fds in self._queue]
         self._queue.clear()
+        return unsent
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
@@ -118,3 +117,12 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds += array.array("i", data[: len(data) - len(data) % 4])
     return tuple(fds)
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    """Without waiting: a socket of the other side's may linger for what it has not sent (socket(7))."""
+    for fd in fds:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            with socket.socket(fileno=os.dup(fd)) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+        os.close(fd)

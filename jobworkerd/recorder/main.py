@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,7 @@ class Recorder:
         poll.register(self._woken, select.POLLIN)
         poll.register(self._endpoint.fileno(), select.POLLIN)
         looking = False
+        retry_at = time.monotonic()
         while True:
             patience = HELD_SECONDS if looking else _RETRY_SECONDS if self._paused else None
             ready = {fd for fd, _ in poll.poll(None if patience is None else patience * 1000)}
@@ -69,7 +71,8 @@ class Recorder:
             self._endpoint.flush()
             events = select.POLLIN | (select.POLLOUT if self._endpoint.queued else 0)
             poll.modify(self._endpoint.fileno(), events)
-            if not ready:
+            if self._paused and time.monotonic() >= retry_at:
+                retry_at = time.monotonic() + _RETRY_SECONDS
                 self._retry()
             while (received := self._endpoint.receive()) is not None:
                 self._dispatch(received)
@@ -133,7 +136,7 @@ class Recorder:
         for job_id in self._paused:
             recording = self._recordings.get(job_id)
             if recording is not None:
-                self._pool.submit(recording.retry)
+                recording.retry()
 
 
 def _close(fds: tuple[int, ...]) -> None:

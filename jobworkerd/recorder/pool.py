@@ -47,7 +47,7 @@ class Pool:
         self._journal = journal
         self._epoll = select.epoll()
         self._ready: dict[int, tuple[Work, Callable[[bool], None]]] = {}
-        self._queue: deque[Work] = deque()
+        self._queue: deque[tuple[Work, Callable[[bool], None] | None]] = deque()
         self._queued = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._queued, select.EPOLLIN)
         self._lock = threading.Lock()
@@ -62,9 +62,9 @@ class Pool:
         """Threads there are."""
         return len(self._workers)
 
-    def submit(self, work: Work) -> None:
-        """Queues work for any worker."""
-        self._queue.append(work)
+    def submit(self, work: Work, held: Callable[[bool], None] | None = None) -> None:
+        """Queues work for any worker; ``held`` as in ``watch``."""
+        self._queue.append((work, held))
         os.eventfd_write(self._queued, 1)
 
     def watch(self, fd: int, work: Work, held: Callable[[bool], None]) -> None:
@@ -129,7 +129,7 @@ class Pool:
                 os.eventfd_read(self._queued)
             except BlockingIOError:
                 return  # another worker was faster
-            work, held = self._queue.popleft(), None
+            work, held = self._queue.popleft()
         else:
             found = self._ready.get(fd)
             if found is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import errno
 import fcntl
+import functools
 import os
 import termios
 import threading
@@ -78,6 +79,7 @@ class _Stream:
     capacity: int = _SMALL_PIPE
     grown: int = 0
     paused: int = 0  # the errno
+    retrying: bool = False
     done: bool = False  # nothing more is taken
     left: int = -1  # after the job's end: what may still be taken; -1: as long as there is any
     over: bool = False  # beyond its limit, and said so
@@ -134,12 +136,20 @@ class Recording:
                 self._drain(stream)
 
     def retry(self) -> None:
-        """There may be room again."""
+        """There may be room again: for the main thread, and once at a time, for a worker may be held at it."""
         for stream in self._streams:
-            if stream.paused and stream.left >= 0:
+            if stream.paused and not stream.retrying:
+                stream.retrying = True
+                self._pool.submit(functools.partial(self._retry, stream), self._held_teller(stream.number))
+
+    def _retry(self, stream: _Stream) -> None:
+        try:
+            if stream.left >= 0:
                 self._drain(stream)
-            elif stream.paused:
+            else:
                 self._move(stream)
+        finally:
+            stream.retrying = False
 
     def close(self, fds: tuple[int, ...]) -> None:
         """Closes the pipes for good, the runner's ends of them first. May hang."""

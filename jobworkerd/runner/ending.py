@@ -16,7 +16,7 @@ from collections.abc import Callable
 from jobworkerd.channel.messages import CannotKill, Exited, StartFailed
 from jobworkerd.journal import WARNING, Journal
 
-from . import cgroup, spawn, sweep
+from . import cgroup, procfs, spawn, sweep
 from .job import Failure, Job, exited, start_failed
 from .ledger import Ledger
 from .lifecycle import Event, State
@@ -33,13 +33,18 @@ class Ending:
     """What ``Jobs`` does with a forked child until it is reaped."""
 
     def __init__(
-        self, loop: Loop, journal: Journal, ledger: Ledger, event: Callable[[Job, Event], None]
+        self,
+        loop: Loop,
+        journal: Journal,
+        ledger: Ledger,
+        event: Callable[[Job, Event], None],
+        tell: Callable[[CannotKill], None],
     ) -> None:
         self._loop = loop
         self._journal = journal
         self._ledger = ledger
         self._event = event
-        self.report_survivors: Callable[[CannotKill], None] = lambda _: None
+        self._tell = tell
 
     # --- from the kernel ----------------------------------------------------------------------
 
@@ -50,8 +55,8 @@ class Ending:
             return
         try:
             error = spawn.outcome(child)
-        except BlockingIOError:
-            return
+        except OSError:
+            return  # not yet, or no descriptor to look with
         job.decided = True
         for fd in (child.error_fd, child.go_fd):
             self._loop.unwatch(fd)
@@ -72,20 +77,41 @@ class Ending:
         if child is None or job.ended or job.leader_end is not None:
             return
         job.leader_end = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        if job.leader_end is None:
-            if _ready(child.pidfd):
-                # A tracer has it: the pidfd stays readable while waitid has nothing to say.
+        if job.leader_end is None and _ready(child.pidfd):
+            # A tracer has it: the pidfd stays readable while waitid has nothing to say.
+            if not job.traced:
+                job.traced = True
                 self._loop.unwatch(child.pidfd)
                 self._loop.after(_TRACED_RETRY_SECONDS, lambda: self.notice_leader(job))
+                return
+            job.leader_end = _end_of_traced(child.pid)
+            if job.leader_end is None:
+                self._loop.after(_TRACED_RETRY_SECONDS, lambda: self.notice_leader(job))
+        if job.leader_end is None:
             return
         job.end_time_ns = time.time_ns()
-        self._loop.unwatch(child.pidfd)
+        if not job.traced:
+            self._loop.unwatch(child.pidfd)
+        self._leader_ended(job)
+
+    def _leader_ended(self, job: Job) -> None:
         self.decide(job)
-        self.examine(job)
+        if job.decided:
+            self.examine(job)
+        else:
+            self._loop.after(_LAST_RETRY_SECONDS, lambda: self._leader_ended(job))
 
     def examine(self, job: Job) -> None:
-        """The leader has ended: is anything left?"""
-        if sweep.is_empty(job.target):
+        """The leader has ended: is anything left? Asked again where it cannot be known (no descriptor left)."""
+        if job.ended:
+            return
+        try:
+            empty = sweep.is_empty(job.target)
+        except OSError as error:
+            self._journal.event("cannot_look", f"{job.job_id}: {error.strerror}; looked at again", WARNING)
+            self._loop.after(_LAST_RETRY_SECONDS, lambda: self.examine(job))
+            return
+        if empty:
             self._event(job, Event.EMPTY)
         else:
             self._event(job, Event.LEADER_GONE)
@@ -121,11 +147,11 @@ class Ending:
 
     def name_leftovers(self, job: Job) -> None:
         """The leader ended by itself: what it left gets one second, and its name in the record."""
-        self._name(job)
         job.grace_seconds = _LEFTOVER_GRACE_SECONDS
         job.timers["grace"] = self._loop.after(
             _LEFTOVER_GRACE_SECONDS, lambda: self._event(job, Event.GRACE_OVER)
         )
+        self._name(job)
 
     def kill(self, job: Job) -> None:
         """SIGKILL through every net, and again until the job is empty."""
@@ -141,7 +167,8 @@ class Ending:
         os.waitpid(child.pid, os.WNOHANG)
         os.close(child.pidfd)
         for name in list(job.timers):
-            job.cancel_timer(name)
+            if name != "reopen":  # the output's, which may still wait for room
+                job.cancel_timer(name)
         if job.cgroup is not None:
             cgroup.remove(job.cgroup)
         self._ledger.remove(job.job_id)
@@ -162,19 +189,20 @@ class Ending:
     def _kill_again(self, job: Job, delay: float) -> None:
         if job.state is not State.KILLING:
             return
+        # First of all, for what follows needs descriptors, and there may be none just now.
+        again = min(delay * 2, _LAST_RETRY_SECONDS)
+        job.timers["retry"] = self._loop.after(delay, lambda: self._retry(job, again))
         self._name(job)
         if job.leader_end is None:
             job.signalled = True
             signal.pidfd_send_signal(self._pidfd(job), signal.SIGKILL)
         for target in sweep.kill(job.target):
             job.report.sent(signal.SIGKILL, target)
-        again = min(delay * 2, _LAST_RETRY_SECONDS)
-        job.timers["retry"] = self._loop.after(delay, lambda: self._retry(job, again))
 
     def _retry(self, job: Job, delay: float) -> None:
         if job.leader_end is not None:
             self.examine(job)
-        self._kill_again(job, delay)
+        self._kill_again(job, delay)  # no news where that was the end
 
     def _overdue(self, job: Job) -> None:
         remains = sweep.look(job.target)
@@ -182,7 +210,7 @@ class Ending:
         job.report.survivors = [(p.pid, p.name, p.state) for p in alive]
         named = ", ".join(f"{p.pid} ({p.name}, state {p.state})" for p in alive[:8])
         self._journal.event("cannot_kill", f"{job.job_id}: cannot kill {named}", WARNING, job_id=job.job_id)
-        self.report_survivors(CannotKill(job.job_id, job.report.to_json()))
+        self._tell(CannotKill(job.job_id, job.report.to_json()))
 
     def _name(self, job: Job) -> None:
         remains = sweep.look(job.target)
@@ -215,5 +243,19 @@ def describe(job: Job, error: spawn.SetupError) -> str:
     return f"cannot set up the job ({error.stage}): {why}"
 
 
+def _end_of_traced(pid: int) -> os.waitid_result | None:
+    """How a leader ended that only its tracer can reap, from field 52 of proc_pid_stat(5); None: it has not."""
+    process = procfs.read(pid)
+    if process is None or not process.dead:
+        return None
+    number = process.exit_code & 0x7F
+    if number == 0:
+        return os.waitid_result((pid, 0, signal.SIGCHLD, process.exit_code >> 8, os.CLD_EXITED))
+    how = os.CLD_DUMPED if process.exit_code & 0x80 else os.CLD_KILLED
+    return os.waitid_result((pid, 0, signal.SIGCHLD, number, how))
+
+
 def _ready(pidfd: int) -> bool:
-    return bool(select.select([pidfd], [], [], 0)[0])
+    poll = select.poll()  # select.select knows no descriptor above 1023
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -54,6 +54,7 @@ class Job:
     exec_time_ns: int = 0
     leader_end: os.waitid_result | None = None  # a zombie: seen, not reaped
     end_time_ns: int = 0
+    traced: bool = False  # the leader has ended, and a tracer keeps that from us
 
     cause: Cause | None = None
     failure: Failure | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shlex
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from .peers import Peer
 _PENDING_SECONDS = 0.5
 _DEADLINE_SECONDS = 10.0
 _REOPEN_SECONDS = 1.0
+_RESERVE = 64
+"""Descriptors that no start may have: stops, exits and peers need some."""
 
 
 class Jobs:
@@ -54,7 +57,8 @@ class Jobs:
         self._boot_id = boot_id
         self._spool = spool
         self._jobs: dict[str, Job] = {}
-        self._ending = Ending(loop, journal, ledger, self._event)
+        self._unclosed: list[tuple[messages.Message, tuple[int, ...]]] = []
+        self._ending = Ending(loop, journal, ledger, self._event, self._to_api)
         self.api: Peer | None = None
         self.recorder: Peer | None = None
         self.service_users: tuple[str, ...] = ()
@@ -94,6 +98,8 @@ class Jobs:
             self._fail(
                 job, Failure("EXEC_FAILED", "prepare", number, f"cannot prepare the job: {error.strerror}")
             )
+            _close(job.pipes)
+            job.pipes = ()
             self._event(job, Event.OPEN_FAILED)
             return
         job.airtight = start.uid != 0 and self._config().jobs.no_new_privs
@@ -107,13 +113,16 @@ class Jobs:
         job = self._jobs.get(stop.job_id)
         if job is not None and not job.ended:
             self._stop(job, Cause("CALLER", stop.by), stop.signal, stop.grace_seconds)
+            if job.report.survivors and not job.ended:  # known by now: who asks again is told at once
+                self._to_api(messages.CannotKill(job.job_id, job.report.to_json()))
 
     def stop_all(self, grace_seconds: float) -> None:
         """The worker stops."""
         self.draining = True
         for job in list(self._jobs.values()):
             if not job.ended:
-                self._stop(job, Cause("SHUTDOWN", ""), 15, grace_seconds)
+                # A turn of the loop each: what goes wrong with one is not the others' end.
+                self._loop.after(0, lambda job=job: self._stop(job, Cause("SHUTDOWN", ""), 15, grace_seconds))  # type: ignore[misc]
 
     def acknowledge(self, message: messages.Acknowledge) -> None:
         """The API has committed what was held."""
@@ -195,12 +204,23 @@ class Jobs:
 
     def resume_recorder(self) -> None:
         """A new recorder is there: it gets all pipes that are not closed."""
+        unclosed, self._unclosed = self._unclosed, []
+        for message, fds in unclosed:
+            if self.recorder is None or not self.recorder.send(message, fds):
+                self._unclosed.append((message, fds))
         for job in list(self._jobs.values()):
             if job.pipes and job.output is not None:
                 self._close_output(job)
                 self._forget_if_done(job)
             elif job.pipes:
                 self._open_output(job)
+
+    def take_back(self, message: messages.Message, fds: tuple[int, ...]) -> None:
+        """What the recorder did not get: closing a pipe for good is for the next one, for it may hang."""
+        if isinstance(message, messages.Close):
+            self._unclosed.append((message, fds))
+        else:
+            _close(fds)  # copies of what is held here
 
     def kill_held(self) -> None:
         """The dead recorder cannot be reaped: a job holds a pipe whose final close hangs."""
@@ -364,6 +384,8 @@ class Jobs:
         for _ in range(1 if job.start.merge_output else 2):
             read, write = os.pipe2(os.O_CLOEXEC)
             job.pipes, job.write_ends = (*job.pipes, read), (*job.write_ends, write)
+            if write >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVE:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             os.fchmod(write, 0o222)
 
     def _set_limit(self, job: Job) -> None:
@@ -393,6 +415,7 @@ class Jobs:
 
     def _forget_if_done(self, job: Job) -> None:
         if job.end_acknowledged and job.output_acknowledged and not job.pipes:
+            job.cancel_timer("reopen")
             del self._jobs[job.job_id]
             self.on_change()
 

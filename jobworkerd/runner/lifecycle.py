@@ -52,7 +52,7 @@ class Event(Enum):
 
 
 class Action(Enum):
-    """What is to be done, in the order given."""
+    """What is to be done, in the order given: a deadline is armed before what may fail."""
 
     FORK = auto()
     REPORT_SPAWNED = auto()
@@ -79,11 +79,11 @@ TABLE: dict[tuple[State, Event], _Row] = {
     (State.SPAWNING, Event.DEADLINE): (State.KILLING, (Action.KILL,)),
     (State.SPAWNING, Event.STOP): (
         State.ENDING,
-        (Action.REPORT_STOPPING, Action.TERMINATE, Action.ARM_GRACE),
+        (Action.REPORT_STOPPING, Action.ARM_GRACE, Action.TERMINATE),
     ),
     (State.RUNNING, Event.STOP): (
         State.ENDING,
-        (Action.REPORT_STOPPING, Action.TERMINATE, Action.ARM_GRACE),
+        (Action.REPORT_STOPPING, Action.ARM_GRACE, Action.TERMINATE),
     ),
     (State.RUNNING, Event.LEADER_GONE): (
         State.ENDING,

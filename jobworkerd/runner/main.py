@@ -89,6 +89,7 @@ class Runner:
         self.jobs.service_users = _service_users(config)
         self.jobs.on_change = self._changed
         self.recorder.on_reap_overdue = self.jobs.kill_held
+        self.recorder.on_unsent = self.jobs.take_back
         self._control: Control | None = Control(folder, self._loop, self.reload)
         self._watch_signals()
 

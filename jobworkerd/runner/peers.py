@@ -35,6 +35,7 @@ _SILENCE_SECONDS = 10.0
 _REAP_SECONDS = 2.0
 _MAX_QUEUED = 20_000
 _CHANNEL_FD = 3
+_SO_PASSRIGHTS = 83  # asm-generic/socket.h
 _ENVIRONMENT = ("PATH", "LANG", "TZ", "JOURNAL_STREAM")
 
 
@@ -64,6 +65,7 @@ class Peer:
         self.role = role
         self.phase = Phase.DOWN
         self.on_reap_overdue: Callable[[], None] = lambda: None
+        self.on_unsent: Callable[[Message, tuple[int, ...]], None] = lambda _, fds: _close(fds)
         self._user = user
         self._loop = loop
         self._journal = journal
@@ -87,17 +89,12 @@ class Peer:
         """Executes it."""
         if not self._wanted:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._pid = _execute(self.role, self._user(), theirs.fileno())
+            ours, self._pid, self._pidfd = _start(self.role, self._user())
         except (OSError, KeyError) as error:
-            ours.close()
             self._journal.event("peer_failed", f"cannot start the {self.role}: {error}", ERROR)
             self._again()
             return
-        finally:
-            theirs.close()
-        self._pidfd = os.pidfd_open(self._pid)
         self._endpoint = Endpoint(ours)
         self.phase = Phase.GREETING
         self._started = self._heard = time.monotonic()
@@ -172,6 +169,7 @@ class Peer:
     def _beat(self) -> None:
         if self.phase in (Phase.DOWN, Phase.DYING):
             return
+        self._ping = self._loop.after(_PING_SECONDS, self._beat)
         now = time.monotonic()
         if now - self._heard > _SILENCE_SECONDS:
             self.kill(f"it has not answered for {_SILENCE_SECONDS:.0f} s")
@@ -186,7 +184,6 @@ class Peer:
         self._serial += 1
         if self.phase is Phase.READY:
             self.send(Ping(self._serial))
-        self._ping = self._loop.after(_PING_SECONDS, self._beat)
 
     def _reap(self) -> None:
         """It has ended: what it had still said counts, then it is reaped and started again."""
@@ -233,14 +230,51 @@ class Peer:
     def _drop_endpoint(self) -> None:
         if self._endpoint is not None:
             self._loop.unwatch(self._endpoint.fileno())
-            self._endpoint.close()
+            unsent = self._endpoint.close()
             self._endpoint = None
+            for message, fds in unsent:
+                if fds:
+                    self.on_unsent(message, fds)
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def describe_status(status: int) -> str:
     """How a peer ended, in words, from waitpid's status."""
     code = os.waitstatus_to_exitcode(status)
     return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+def _start(role: str, user: str) -> tuple[socket.socket, int, int]:
+    """Our end of its channel, its pid and its pidfd. OSError and KeyError leave nothing behind."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            _refuse_descriptors(ours)
+            pid = _execute(role, user, theirs.fileno())
+            try:
+                return ours, pid, os.pidfd_open(pid)
+            except OSError:
+                os.kill(pid, signal.SIGKILL)  # unreaped, so the number is its own
+                os.waitpid(pid, 0)
+                raise
+        except BaseException:
+            ours.close()
+            raise
+
+
+def _refuse_descriptors(channel: socket.socket) -> None:
+    """No peer passes any, and closing one can hang: a socket that lingers, a file of a hung FUSE server.
+
+    unix(7): since Linux 6.16 whoever tries gets EPERM. Before, what comes is closed without lingering.
+    """
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
+    except OSError:
+        return
 
 
 def _execute(role: str, user: str, channel: int) -> int:
@@ -272,6 +306,7 @@ def _child(
         os.dup2(channel, _CHANNEL_FD)
         os.closerange(_CHANNEL_FD + 1, os.sysconf("SC_OPEN_MAX"))
         privileges.as_before()
+        privileges.leave_oom_protection()
         privileges.join_new_keyring()
         privileges.clear_ambient()
         uid, gid, groups = ids

@@ -102,3 +102,12 @@ def zero_capabilities() -> None:
     prctl.cap_effective.limit()
     prctl.cap_inheritable.limit()
     prctl.cap_permitted.limit()
+
+
+def leave_oom_protection() -> None:
+    """Neither a job nor a peer inherits the runner's; raising one's score needs no right."""
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        if int(file.read()) >= 0:
+            return
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("0")

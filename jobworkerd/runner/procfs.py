@@ -22,6 +22,7 @@ class Process:
     flags: int
     threads: int
     start_ticks: int
+    exit_code: int  # as waitpid(2) has it; 0 while it lives, and for whom ptrace(2) would refuse
 
     @property
     def dead(self) -> bool:
@@ -49,6 +50,7 @@ def read(pid: int) -> Process | None:
         flags=int(field[6]),
         threads=int(field[17]),
         start_ticks=int(field[19]),
+        exit_code=int(field[49]),
     )
 
 
@@ -71,7 +73,7 @@ def job_id(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             entries = file.read().split(b"\0")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     prefix = b"JOBWORKER_JOB_ID="
     return next((e[len(prefix) :].decode(errors="replace") for e in entries if e.startswith(prefix)), None)

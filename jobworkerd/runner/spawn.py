@@ -9,6 +9,7 @@ has the order, and each comment here the reason.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -97,27 +98,39 @@ def fork(program: Program, stdout: int, stderr: int) -> Child:
 
     ``stdout`` and ``stderr`` are the write ends of its pipes; they stay open here.
     """
-    error_read, error_write = os.pipe2(os.O_CLOEXEC)
-    go_read, go_write = os.pipe2(os.O_CLOEXEC)
-    runner = os.getpid()
-    # A signal for the runner must not run its handler in the child.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        born = clone.fork_into(program.cgroup) if program.cgroup is not None else None
-        pid, pidfd = born or (os.fork(), -1)
-        if pid == 0:
-            joined = born is not None or program.cgroup is None
-            _child(program, joined, runner, stdout, stderr, error_write, go_read)
-    except OSError:
-        os.close(error_read)
-        os.close(go_write)
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.close(error_write)
-        os.close(go_read)
-    os.set_blocking(error_read, False)
-    return Child(pid, pidfd if pidfd >= 0 else os.pidfd_open(pid), error_read, go_write)
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as childs:
+        error_read, error_write = _pipe(ours, childs)
+        go_read, go_write = _pipe(childs, ours)
+        runner = os.getpid()
+        # A signal for the runner must not run its handler in the child.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            born = clone.fork_into(program.cgroup) if program.cgroup is not None else None
+            pid, pidfd = born or (os.fork(), -1)
+            if pid == 0:
+                joined = born is not None or program.cgroup is None
+                _child(program, joined, runner, stdout, stderr, error_write, go_read)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if pidfd < 0:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                # It waits for *go* and gets an end of file: it is gone in a moment.
+                ours.close()
+                os.waitpid(pid, 0)
+                raise
+        os.set_blocking(error_read, False)
+        ours.pop_all()
+    return Child(pid, pidfd, error_read, go_write)
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """Each end closed by its own stack."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
 
 
 def go(child: Child) -> None:
@@ -135,7 +148,9 @@ def outcome(child: Child) -> SetupError | None:
         stage, number = _ERROR.unpack(data)
         return SetupError(STAGES[stage], number)
     process = procfs.read(child.pid)
-    if process is not None and process.dead and process.flags & procfs.PF_FORKNOEXEC:
+    # execve clears the flag before it closes what is close-on-exec; a process that is killed closes its
+    # descriptors before it is a zombie.
+    if process is not None and process.flags & procfs.PF_FORKNOEXEC:
         return SetupError("execve", 0)  # killed before it got there
     return None
 
@@ -190,7 +205,7 @@ def _set_up(program: Program, joined: bool, runner: int) -> Iterator[str]:
     if not joined:
         _write(f"{program.cgroup}/cgroup.procs", "0")
     yield "oom_score_adj"
-    _unprotect_from_oom()
+    privileges.leave_oom_protection()
     yield "rlimit"
     resource.setrlimit(resource.RLIMIT_NOFILE, program.nofile)
     yield "keyring"
@@ -239,14 +254,6 @@ def _take_input(spool: Spool, job_id: str) -> None:
     os.dup2(fd, _STDIN)
     os.close(fd)
     os.close(folder)
-
-
-def _unprotect_from_oom() -> None:
-    """Jobs do not inherit a protection of the runner's; raising one's score needs no right."""
-    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
-        protected = int(file.read()) < 0
-    if protected:
-        _write("/proc/self/oom_score_adj", "0")
 
 
 def _enter(wanted: str, home: str) -> None:

@@ -187,11 +187,15 @@ def test_a_name_is_free_again_when_its_job_has_ended(path: Path) -> None:
         await store.update([_row(1, name="web", state="EXITED", end_time_ns=9)])
         await store.insert(_row(4, name="web"))
         await store.insert(_row(5, name="web", caller="jobworker://ops/eve", end_time_ns=9))
-        return await store.by_name("web", 10)
+        return [
+            row for caller in await store.callers_of("web") for row in await store.by_name("web", caller, 10)
+        ]
 
     _table(path, [_row(1, name="web")])
     rows = _with(path, names)
-    assert [row.request_id for row in rows] == ["r4", "r3", "r5", "r1"]  # those that have not ended first
+    assert sorted(row.request_id for row in rows) == ["r1", "r3", "r4", "r5"]
+    own = [row.request_id for row in rows if row.caller == _row(1).caller]
+    assert own == ["r4", "r1"]  # those that have not ended first
 
 
 def test_a_prefix_finds_all_that_begin_so(path: Path) -> None:

@@ -7,6 +7,8 @@ import queue
 import threading
 from pathlib import Path
 
+from conftest import wait_for
+
 from jobworkerd.channel.messages import Message, Open, OpenFailed, OutputClosed
 from jobworkerd.journal import Journal
 from jobworkerd.recorder.index import HEADS, RECORD
@@ -71,6 +73,11 @@ class Job:
         thread = threading.Thread(target=self.write, args=(stream, data))
         thread.start()
         return thread
+
+    def retry(self) -> None:
+        """There may be room again; until it has been tried."""
+        self.recording.retry()
+        wait_for(lambda: not any(stream.retrying for stream in self.recording._streams))
 
     def end(self) -> None:
         """The job is empty, says the runner."""

@@ -155,14 +155,14 @@ def test_a_full_disk_leaves_the_bytes_in_the_pipe(make_job: Jobs, small_disk: Pa
     sent = os.urandom(4 * _MIB)
     writer = job.writing(0, sent)
     assert job.next() == OutputPaused(JOB, errno.ENOSPC)
-    job.recording.retry()  # there is no more room than before
+    job.retry()  # there is no more room than before
     recorded = len(job.content(0))
     assert 0 < recorded < _MIB
     assert job.content(0) == sent[:recorded]
     wait_for(lambda: _in_pipe(job.ends[0]) == fcntl.fcntl(job.ends[0], fcntl.F_GETPIPE_SZ))
     assert writer.is_alive()
     _enlarge(small_disk)
-    job.recording.retry()
+    job.retry()
     assert job.next() == OutputPaused(JOB, 0)
     writer.join()
     job.end()
@@ -180,11 +180,11 @@ def test_a_job_that_ends_on_a_full_disk_keeps_its_last_bytes(make_job: Jobs, sma
     job.write(1, sent)
     assert job.next() == OutputPaused(JOB, errno.ENOSPC)
     job.recording.ended()
-    job.recording.retry()
+    job.retry()
     assert job.said.empty()
     assert 0 < len(job.content(1)) < len(sent)
     _enlarge(small_disk)
-    job.recording.retry()
+    job.retry()
     assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 0, len(sent))]
     assert (job.content(1), job.covered()) == (sent, (0, len(sent)))
 
@@ -236,10 +236,10 @@ def test_bytes_without_room_for_their_index_record_get_one_later(make_job: Jobs,
     assert (job.content(0), len(job.records())) == (b"." * 126 + b"first", 126)
     job.write(0, b" second")
     job.recording.ended()
-    job.recording.retry()
+    job.retry()
     assert (job.said.empty(), len(job.records())) == (True, 126)
     _enlarge(small_disk)
-    job.recording.retry()
+    job.retry()
     assert [job.next(), job.next()] == [OutputPaused(JOB, 0), closed(JOB, 138, 0)]
     assert (job.content(0), job.covered()) == (b"." * 126 + b"first second", (138, 0))
 
@@ -255,8 +255,8 @@ def test_a_pause_ends_with_room_also_for_a_stream_that_was_closed_meanwhile(
     assert job.next() == OutputPaused(JOB, errno.ENOSPC)
     job.shut(0)
     _enlarge(small_disk)
-    job.recording.retry()
-    job.recording.retry()
+    job.retry()
+    job.retry()
     assert job.next() == OutputPaused(JOB, 0)
 
 

@@ -37,10 +37,11 @@ def test_what_a_grant_allows_passes() -> None:
         ({"user": "root", "uid": 0}, "no grant allows anybody to run /usr/bin/rsync as root"),
         ({"user": "jobworker", "uid": 997}, "no grant allows anybody to run /usr/bin/rsync as jobworker"),
         (
-            {"executable": "/bin/sh", "argv": ("rsync", "-a", "x")},
+            {"executable": "/bin/sh", "argv": ("sh", "-a", "x")},
             "no grant allows anybody to run /bin/sh as deploy",
         ),
         ({"argv": ("rsync", "-e", "sh")}, "no grant allows anybody to run /usr/bin/rsync as deploy"),
+        ({"argv": ("sh", "-a", "x")}, "'sh' is not the name of /usr/bin/rsync"),
         ({"executable": "rsync"}, "the command is not an absolute path"),
         ({"env": ("LD_PRELOAD=/tmp/x",)}, "environment variable LD_PRELOAD: refused by name"),
         ({"env": ("JOBWORKER_JOB_ID=x",)}, "environment variable JOBWORKER_JOB_ID: refused by name"),
@@ -52,6 +53,24 @@ def test_what_no_grant_allows_is_refused(changes: dict[str, object], why: str) -
     """By the runner, whatever the API claims."""
     config = Config(grants=(_ALICE,))
     assert ceiling.refusal(config, _start(**changes), ("jobworker", "jobworker-log")) == why
+
+
+def test_one_grant_must_allow_user_command_and_environment_together() -> None:
+    """What another grant allows, for another command, is no help."""
+    other = Grant("*", "operator", run_as=("deploy",), commands=("/usr/bin/perl *",), env=("PERL5LIB",))
+    config = Config(grants=(_ALICE, other))
+    refused = ceiling.refusal(config, _start(env=("PERL5LIB=/x",)), ())
+    assert refused is not None
+    assert refused.startswith("environment variable PERL5LIB: ")
+    perl = _start(executable="/usr/bin/perl", argv=("perl", "x"), env=("PERL5LIB=/x",))
+    assert ceiling.refusal(config, perl, ()) is None
+
+
+def test_a_viewers_grant_lets_nothing_be_started() -> None:
+    """Whatever it names."""
+    viewer = Grant("*", "viewer", run_as=("deploy",), commands=("*",))
+    refused = ceiling.refusal(Config(grants=(viewer,)), _start(), ())
+    assert refused == "no grant allows anybody to run /usr/bin/rsync as deploy"
 
 
 def test_a_service_user_is_refused_even_where_it_is_named() -> None:
@@ -101,7 +120,6 @@ except ChannelClosed:
         "endpoint.send(messages.Opened('x'))",
         "endpoint.send(messages.Hello(messages.PROTOCOL_VERSION, 'api', 'x'))",
         "endpoint.send(messages.Start('../x', 's', 'c', 'r', 'root', 0, '/bin/sh', ('sh',), (), '', False, 0, False))",
-        "socket.send_fds(sock, [encode(messages.Pong(1))], [1])",
     ],
 )
 def test_nonsense_from_the_api_ends_the_api_alone(idle_worker: Worker, evil: str) -> None:

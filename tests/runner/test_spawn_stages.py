@@ -120,3 +120,25 @@ def test_a_child_killed_before_it_executes_was_not_executed(tmp_path: Path) -> N
     """Though its error pipe ends as that of a child that did."""
     killed = _spawned(tmp_path, {}, between="os.kill(child.pid, signal.SIGKILL)")
     assert killed == ("execve", 0, "")
+
+
+_KILLED = """
+import os, select, signal
+from jobworkerd.runner import spawn
+output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+program = spawn.Program("j", "/bin/true", ("true",), (), "", "root", 0, None, True, (1024, 4096))
+for _ in range(200):
+    child = spawn.fork(program, output, output)
+    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    select.select([child.error_fd], [], [])
+    assert spawn.outcome(child) is not None
+    os.waitpid(child.pid, 0)
+    for fd in (child.pidfd, child.error_fd, child.go_fd):
+        os.close(fd)
+"""
+
+
+def test_a_child_killed_this_moment_was_not_executed_either() -> None:
+    """Its descriptors are closed some time before it is a zombie; looked at in between, two hundred times."""
+    done = subprocess.run([sys.executable, "-c", _KILLED], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
