@@ -216,3 +216,28 @@ role = "viewer"
     assert "jobworker://ops/deploy may not run /usr/bin/id with these arguments" in done.stderr
     assert worker.jobctl("run", "--", "id", context=deploy).returncode == 0
     assert worker.jobctl("stop", job, context=alice).returncode == 0
+
+
+def test_a_name_means_a_job_that_exists_for_the_caller(worker: Worker) -> None:
+    """Newer jobs of that name that do not are no candidates, however many there are."""
+    grants = "".join(
+        f"""
+[[grant]]
+identity = "jobworker://{name}"
+role = "operator"
+jobs = "{jobs}"
+run_as = ["{worker.user}"]
+commands = ["*"]
+"""
+        for name, jobs in (("ops/alice", "jobworker://ci/*"), ("ops/deploy", "own"), ("ci/bot", "own"))
+    )
+    worker.configure(grants=grants)
+    subprocess.run(worker.command("--reload"), check=True)
+    alice, deploy, bot = (
+        worker.client(f"jobworker://{name}") for name in ("ops/alice", "ops/deploy", "ci/bot")
+    )
+    for context in (bot, deploy):
+        assert worker.jobctl("run", "--name", "nightly", "--", "true", context=context).returncode == 0
+    of_bot = worker.jobctl("list", "-o", "id", context=bot).stdout.strip()
+    assert worker.jobctl("-o", "id", "status", "nightly", context=alice).stdout.strip() == of_bot
+    assert worker.jobctl("status", "nightly", context=deploy).returncode == 0

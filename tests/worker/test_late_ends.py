@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
 from conftest import Worker, wait_for
 
 _PTRACE_SEIZE = 0x4206
@@ -87,3 +89,46 @@ def test_what_cannot_be_killed_is_named_and_ends_when_the_kernel_lets_go(worker:
     assert worker.record(job)["state"] == "STOPPING"
     assert worker.jobctl("stop", holder).returncode == 0
     assert worker.ended(job)["exit_signal"] == signal.SIGTERM  # the first one that it could not but die of
+
+
+_HOLDS_ITSELF = """
+import os, socket, sys
+os.write(1, b"x")
+while not os.path.exists(sys.argv[1]): pass
+os.write(1, b"y" * 9000)
+while not os.path.exists(sys.argv[2]): pass
+ours, theirs = socket.socketpair()
+os.write(2, b"!")
+os.splice(theirs.fileno(), 1, 65536)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_paused_job_that_holds_its_own_pipe_costs_one_worker_of_the_recorder(tmp_path: Path) -> None:
+    """However long the disk is full; with room again all others go on."""
+    worker = Worker(tmp_path, '[retention]\nmin_free = "0"\n')
+    worker.configure('[retention]\nmin_free = "0"\n', "max_running = 8")
+    full, hold = tmp_path / "full", tmp_path / "hold"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(worker.log_dir)], check=True)
+    try:
+        worker.start()
+        other = worker.job("--", "sh", "-c", "while :; do date; sleep 0.1; done")
+        job = worker.job("--", sys.executable, "-c", _HOLDS_ITSELF, str(full), str(hold))
+        wait_for(lambda: worker.record(job)["stdout_bytes"] and worker.record(other)["stdout_bytes"])
+        room = os.statvfs(worker.log_dir)
+        (worker.log_dir / "filler").write_bytes(b"z" * room.f_bfree * room.f_bsize)
+        full.touch()
+        wait_for(lambda: worker.record(job)["output_paused"] == "ENOSPC")
+        hold.touch()
+        wait_for(lambda: worker.record(job)["output_held"] == ["stdout"])
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() - began > 3)  # three more times at least it would have been tried
+        assert len(os.listdir(f"/proc/{worker.peer('recorder')}/task")) < 8
+        (worker.log_dir / "filler").unlink()
+        size = worker.record(other)["stdout_bytes"]
+        wait_for(lambda: worker.record(other)["stdout_bytes"] > size)
+        assert worker.jobctl("run", "--", "true").returncode == 0
+        assert worker.jobctl("stop", "--grace", "0", job, other).returncode == 0
+    finally:
+        worker.close()
+        subprocess.run(["umount", str(worker.log_dir)], check=True)
