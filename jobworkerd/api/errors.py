@@ -6,6 +6,7 @@ Each error carries google.rpc.Status in ``grpc-status-details-bin`` with one Err
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import traceback
 from typing import Any, NoReturn
@@ -35,6 +36,7 @@ CODES = {
     "NO_OUTPUT": _Code.FAILED_PRECONDITION,
     "INPUT_TOO_LARGE": _Code.RESOURCE_EXHAUSTED,
     "NO_ROOM": _Code.RESOURCE_EXHAUSTED,
+    "OUT_OF_RESOURCES": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_STREAMS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_JOBS": _Code.RESOURCE_EXHAUSTED,
     "TABLE_NOT_WRITABLE": _Code.RESOURCE_EXHAUSTED,
@@ -45,6 +47,9 @@ CODES = {
     "OFFSET_BEYOND_END": _Code.OUT_OF_RANGE,
     "INTERNAL": _Code.INTERNAL,
 }
+
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 
 
 class CallError(Exception):
@@ -87,5 +92,8 @@ def translate(error: Exception, journal: Journal) -> CallError:
     if isinstance(error, sqlite3.OperationalError):
         journal.event("table_not_writable", f"the job table cannot be used: {error}", ERROR)
         return CallError("TABLE_NOT_WRITABLE", f"the job table cannot be used: {error}; nothing was started")
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        journal.event("out_of_resources", f"a call failed: {error}", ERROR)
+        return CallError("OUT_OF_RESOURCES", f"the worker cannot do that now: {error.strerror}")
     journal.event("bug", traceback.format_exc(), ERROR)
     return CallError("INTERNAL", "an error in the worker; its journal has the traceback")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .recorded import RECORD, Piece, Recorded
@@ -17,6 +18,8 @@ _FIRST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 256 * 1024
 """A reader that takes nothing costs one chunk: large ones are for those that have proved that they read."""
 
 _PROOF = 2 << 20
+_DISK = ThreadPoolExecutor(4, "disk")
+"""Of its own, so that no other call waits behind those who read what is not in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ class Reading:
         try:
             return self._files.read(stream, offset, count)
         except BlockingIOError:
-            return await asyncio.to_thread(self._files.read_from_disk, stream, offset, count)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_DISK, self._files.read_from_disk, stream, offset, count)
 
 
 def _by_stream(pieces: Iterable[Piece]) -> list[Piece]:

@@ -100,8 +100,8 @@ def test_a_job_as_a_named_user_and_never_as_the_workers_own(container: Container
     assert Path(f"{container.root}/home/deploy/file").read_text() == "x\n"
     container.run(["rm", "-f", "/tmp/deploy"])
     for user, why in (
-        ("jobworker", ""),
-        ("jobworker-log", ""),
+        ("jobworker", "; jobworker is the worker's own user"),
+        ("jobworker-log", "; jobworker-log is the worker's own user"),
         ("root", "; allow_root is false"),
         ("daemon", ""),
     ):

@@ -33,12 +33,14 @@ def test_jobs_whose_descriptors_have_large_numbers_can_be_stopped(worker: Worker
     start = pb.StartRequest(command="sleep", args=["600"])
     futures = [wire.stub.Start.future(start) for _ in range(400)]
     jobs = [future.result(30) for future in futures]
-    pids = [job.pid for job in jobs]
+    running = pb.QueryRunningProcessesRequest(states=[pb.RUNNING], page_size=1000)
+    wait_for(lambda: len(wire.stub.QueryRunningProcesses(running).process_table) == 400, 30)
+    pids = [info.pid for info in wire.stub.QueryRunningProcesses(running).process_table]
     assert len(os.listdir(f"/proc/{worker.pid}/fd")) > 1200
     for job in jobs[-20:]:
         assert wire.stub.Stop(pb.StopRequest(uuid=job.uuid), timeout=10).exit_status.signal == signal.SIGTERM
     assert worker.stop() == 0
-    assert not [pid for pid in pids if pid and alive(pid)]
+    assert not [pid for pid in pids if alive(pid)]
 
 
 def test_a_start_leaves_some_descriptors_for_stops(worker: Worker, wire: Wire) -> None:
@@ -107,3 +109,21 @@ def test_a_path_that_is_too_long_with_its_folder_is_refused(worker: Worker, wire
     assert isinstance(error, grpc.RpcError)
     assert error.details() == "command: its path has more than 4096 bytes"
     assert worker.jobctl("list", "-o", "id").stdout == ""
+
+
+def test_a_network_process_without_descriptors_says_so_and_goes_on(worker: Worker, wire: Wire) -> None:
+    """RESOURCE_EXHAUSTED for the call; with descriptors again the same call works."""
+    job = worker.job("--", "echo", "hello")
+    worker.ended(job)
+    request = pb.StreamOutputRequest(uuid=job, follow=True)
+    assert [each.WhichOneof("what") for each in wire.stub.StreamOutput(request)] == ["chunk", "trailer"]
+    api = worker.peer("api")
+    _, hard = resource.prlimit(api, resource.RLIMIT_NOFILE)
+    resource.prlimit(api, resource.RLIMIT_NOFILE, (4, hard))
+    with pytest.raises(grpc.RpcError) as error:
+        list(wire.stub.StreamOutput(request))
+    assert (reason(error.value), error.value.details()) == (
+        "OUT_OF_RESOURCES", "the worker cannot do that now: Too many open files"
+    )  # fmt: skip
+    resource.prlimit(api, resource.RLIMIT_NOFILE, (hard, hard))
+    assert [each.WhichOneof("what") for each in wire.stub.StreamOutput(request)] == ["chunk", "trailer"]
