@@ -61,6 +61,9 @@ class Place:
 def placed(folder: Path) -> Iterator[Place]:
     """Both servers, stopped at the end."""
     context = dev.configure(folder)
+    config = folder / "jobworker.toml"
+    # A ring, as by default, but one that keeps all.
+    config.write_text(config.read_text().replace("[jobs]\n", '[jobs]\nmax_output = "1024GiB"\n'))
     with (folder / "worker.log").open("wb") as log, dev.worker(folder, log.fileno()) as runner:
         serve = [sys.executable, "-m", "bench.bare", "serve", str(folder / "pki")]
         with subprocess.Popen(serve, stdout=subprocess.PIPE) as server:
@@ -72,11 +75,11 @@ def placed(folder: Path) -> Iterator[Place]:
 
 
 def seconds(argv: list[str], stdout: int = subprocess.DEVNULL) -> float:
-    """How long a program runs. Broken where it fails."""
+    """How long a program runs. Broken where it fails, or complains."""
     begin = time.perf_counter()
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, check=False)
     elapsed = time.perf_counter() - begin
-    if done.returncode:
+    if done.returncode or done.stderr:
         raise Broken(f"{' '.join(argv[:6])} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
     return elapsed
 

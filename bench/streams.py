@@ -53,8 +53,8 @@ def _recorded(place: Place, count: int) -> str:
     say(f"recording {count:,} bytes")
     job = place.start("head", "-c", str(count), "/dev/zero").uuid
     info = place.wait(job)
-    if info.stdout.bytes != count:
-        raise Broken(f"{info.stdout.bytes} bytes were recorded, not {count}")
+    if info.stdout.bytes != count or info.stdout.first_offset:
+        raise Broken(f"{info.stdout.first_offset} to {info.stdout.bytes} is kept of {count} bytes")
     return job
 
 
