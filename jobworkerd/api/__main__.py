@@ -3,8 +3,10 @@
 import os
 import sys
 
+from . import heap
 from .tls import ENVIRONMENT
 
+heap.keep()
 os.environ.update(ENVIRONMENT)
 
 from .main import main
