@@ -6,10 +6,11 @@ import sys
 from . import heap
 from .tls import ENVIRONMENT
 
-heap.keep()
 os.environ.update(ENVIRONMENT)
 
 from .main import main
+
+heap.keep()
 
 # Not sys.exit: grpc's threads are of no more use, and some of its versions hang at the end.
 os._exit(main(int(sys.argv[1])))

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .recorded import RECORD, Piece, Recorded
+from .recorded import LARGEST_READ, RECORD, Piece, Recorded
 
-_FIRST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 256 * 1024
+_FIRST_CHUNK, _LARGEST_CHUNK = 64 * 1024, LARGEST_READ
 """A reader that takes nothing costs one chunk: large ones are for those that have proved that they read."""
 
 _PROOF = 2 << 20

@@ -11,6 +11,9 @@ RECORD = struct.Struct("<QIIQQ")
 _HEADS = 2 * RECORD.size
 _BATCH, _LOOK = 4096, 64
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+LARGEST_READ = 256 * 1024
+_buffer = memoryview(bytearray(LARGEST_READ))
+"""Of ``read``, for all readers: what it holds is copied before another can come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,17 @@ class Recorded:
         return self._head(stream)[0]
 
     def read(self, stream: int, offset: int, count: int) -> bytes:
-        """At once where it is in memory: BlockingIOError where a disk would have to be waited for."""
-        buffer = bytearray(count)
+        """At once where it is in memory: BlockingIOError where a disk would have to be waited for.
+
+        LARGEST_READ at most. For one thread, that of the event loop.
+        """
         try:
-            length = os.preadv(self._fds[stream], [buffer], offset, os.RWF_NOWAIT)
+            length = os.preadv(self._fds[stream], [_buffer[:count]], offset, os.RWF_NOWAIT)
         except OSError as error:
             if isinstance(error, BlockingIOError):
                 raise
             raise BlockingIOError from error  # a file system without RWF_NOWAIT
-        return bytes(memoryview(buffer)[:length])
+        return bytes(_buffer[:length])
 
     def read_from_disk(self, stream: int, offset: int, count: int) -> bytes:
         """For a thread: it may have to wait."""
