@@ -55,8 +55,11 @@ serve: $(deb).stamp ## a worker in the foreground, state under .dev/
 run: $(deb).stamp ## a worker, a job in it, its record; CMD='uname -a' for another job
 	@$(deb)/bin/python tools/dev.py run
 
+bench: setup ## the benchmark table; BENCH="logs start" for some of it, BENCH_GB, BENCH_ROUNDS, BENCH_PYTHON
+	@$(debian_path) $${BENCH_PYTHON:-$(deb)/bin/python} -m bench $(BENCH)
+
 clean: ## removes what all of these made
 	rm -rf .venv .dev .cache dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup check stubs deb test soak serve run clean
+.PHONY: help setup check stubs deb test soak serve run bench clean

@@ -43,7 +43,9 @@ def main(wanted: list[str]) -> int:
         except Broken as error:
             print(f"bench: broken: {error}", file=sys.stderr)
             code = 1
-    versions = f"Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {google.protobuf.__version__}"
+    versions = (
+        f"Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {google.protobuf.__version__}"
+    )
     print(*lines(rows), "", f"{versions}; {time.monotonic() - begin:.0f} s", sep="\n")
     return code
 

@@ -1,6 +1,6 @@
 """gRPC with nothing of ours in it: what the same libraries do at best, under the same mutual TLS.
 
-``python -m bench.bare serve PKI`` prints its port; ``python -m bench.bare read CONTEXT PORT BYTES`` reads a stream.
+``python -m bench.bare serve PKI`` prints its port; ``... read CONTEXT PORT BYTES`` reads a stream from it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CHUNK = 256 * 1024
 """As the largest of StreamOutput (jobworkerd/api/reading.py)."""
 
 
-class _Handler(grpc.GenericRpcHandler):
+class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     def service(self, handler_call_details: Any) -> Any:  # noqa: ANN401 -- grpc's
         if handler_call_details.method == STREAM:
-            return grpc.unary_stream_rpc_method_handler(_stream)  # type: ignore[arg-type]  # asynchronous
+            return grpc.unary_stream_rpc_method_handler(_stream)
         if handler_call_details.method == ECHO:
-            return grpc.unary_unary_rpc_method_handler(_echo)  # type: ignore[arg-type]  # asynchronous
+            return grpc.unary_unary_rpc_method_handler(_echo)
         return None
 
 
@@ -58,7 +58,8 @@ def connect(context: Path, port: int) -> grpc.Channel:
 
 def _read(context: Path, port: int, count: int) -> None:
     with connect(context, port) as channel:
-        received = sum(len(message) for message in channel.unary_stream(STREAM)(str(count).encode()))
+        call: Any = channel.unary_stream(STREAM, None, None)
+        received = sum(len(message) for message in call(str(count).encode()))
     if received != count:
         sys.exit(f"{received} bytes came, not {count}")
 

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from jobworkerd.v1 import jobworker_pb2 as pb
 from jobworkerd.v1 import jobworker_pb2_grpc
 from tools import dev
@@ -80,7 +78,9 @@ def seconds(argv: list[str], stdout: int = subprocess.DEVNULL) -> float:
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, check=False)
     elapsed = time.perf_counter() - begin
     if done.returncode or done.stderr:
-        raise Broken(f"{' '.join(argv[:6])} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
+        raise Broken(
+            f"{' '.join(argv[:6])} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+        )
     return elapsed
 
 

@@ -7,6 +7,8 @@ import statistics
 import sys
 from collections.abc import Callable
 
+from .table import Row, Target
+
 COUNT = int(os.environ.get("BENCH_ROUNDS", "5"))
 
 
@@ -37,6 +39,10 @@ class Figures:
 
     def __init__(self, taken: dict[str, list[float]]) -> None:
         self._taken = taken
+
+    def row(self, title: str, name: str, baseline: str, unit: str, target: Target | None = None) -> Row:
+        """Of one thing beside another."""
+        return Row(title, self.median(name), self.median(baseline), self.ratio(name, baseline), unit, target)
 
     def median(self, name: str) -> float:
         """Of one thing."""

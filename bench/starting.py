@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import bare
 from .place import Place
@@ -22,7 +23,7 @@ def rows(place: Place) -> list[Row]:
     say(f"{_COUNT} starts")
     ours, bare_calls = [], []
     with bare.connect(place.context, place.bare_port) as channel:
-        echo = channel.unary_unary(bare.ECHO)
+        echo: Any = channel.unary_unary(bare.ECHO, None, None)
         for number in range(_COUNT + 5):
             one = _ms(lambda: place.start("/bin/true"))
             other = _ms(lambda: echo(b"x" * 64))
@@ -42,9 +43,7 @@ def _of_systemd(value: float) -> Row:
     name = "Start of /bin/true, median : systemd-run"
     if not Path("/run/systemd/system").is_dir():
         return Row(name, note="skipped: systemd does not run here")
-    baseline = statistics.median(
-        _ms(lambda: subprocess.run(_UNIT, check=True)) for _ in range(_COUNT_OF_UNITS)
-    )
+    baseline = statistics.median(_ms(lambda: subprocess.run(_UNIT, check=True)) for _ in range(_COUNT_OF_UNITS))
     return Row(name, value, baseline, value / baseline, "ms")
 
 

@@ -36,17 +36,15 @@ def rows(place: Place) -> list[Row]:
         with peak(place.peer("api")) as of_api:
             figures = take_turns("logs", things, min(COUNT, 3))
     held = {count: _most_of(place.jobctl("logs", job)) for count, job in jobs.items()}
-    ours = figures.median("jobctl")
-    found = [Row(f"{name} : bare gRPC", ours, figures.median("bare"), figures.ratio("jobctl", "bare"), "MB/s", _AT_LEAST)]
-    if remote:
-        other = figures.median("ssh")
-        found.append(Row(f"{name} : ssh cat", ours, other, figures.ratio("jobctl", "ssh"), "MB/s", _AT_LEAST))
-    else:
-        found.append(Row(f"{name} : ssh cat", note=f"skipped: {why_not}"))
-    found.append(Row("  API grows meanwhile, over idle", of_api.growth, of_api.before, unit="MiB RSS", target=_FLAT))
     grown = held[_BYTES] - held[_SMALL]
-    found.append(Row("  jobctl is larger, than for 16 MiB", grown, held[_SMALL], unit="MiB RSS", target=_FLAT))
-    return found
+    return [
+        figures.row(f"{name} : bare gRPC", "jobctl", "bare", "MB/s", _AT_LEAST),
+        figures.row(f"{name} : ssh cat", "jobctl", "ssh", "MB/s", _AT_LEAST)
+        if remote
+        else Row(f"{name} : ssh cat", note=f"skipped: {why_not}"),
+        Row("  the API's most over what it held before", of_api.growth, of_api.before, None, "MiB RSS", _FLAT),
+        Row("  jobctl's most over that for 16 MiB", grown, held[_SMALL], None, "MiB RSS", _FLAT),
+    ]
 
 
 def _recorded(place: Place, count: int) -> str:

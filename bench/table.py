@@ -42,7 +42,11 @@ class Row:
             number = self.ratio if self.target.what == "ratio" else self.value
             if number is not None:
                 target = f"{self.target}: {'met' if self.target.met(number) else 'missed'}"
-        figures = (_figure(self.value), _figure(self.baseline), "-" if self.ratio is None else f"{self.ratio:.2f}")
+        figures = (
+            _figure(self.value),
+            _figure(self.baseline),
+            "-" if self.ratio is None else f"{self.ratio:.2f}",
+        )
         return (self.name, *figures, self.unit, target)
 
 
