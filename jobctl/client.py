@@ -37,6 +37,7 @@ _SHORTEST_PROBE_SECONDS = 1.0
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),  # newer versions wait for that instead, by default a minute
     ("grpc.http2.max_pings_without_data", 0),  # a long Wait is nothing but pings
     ("grpc.max_receive_message_length", 8 << 20),
     ("grpc.enable_retries", 0),
