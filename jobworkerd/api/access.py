@@ -6,6 +6,7 @@ configured prefix (two are refused), or, without any URI SAN, its CN, written ``
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ def guarded_stream(rule: Rule) -> Callable[[Callable[..., Awaitable[None]]], Cal
             try:
                 caller = admit(service, rule, context)
                 await method(service, decoded(request), caller, context.write)
+            except grpc.aio.InternalError:
+                # A write to a client that has gone, before grpc has cancelled the call for that.
+                raise asyncio.CancelledError from None
             except Exception as error:
                 await _refuse(service, context, error, method.__name__)
 
