@@ -23,7 +23,7 @@ from jobworkerd.v1 import jobworker_pb2_grpc  # noqa: E402
 
 from . import errors  # noqa: E402
 from .contexts import Context  # noqa: E402
-from .failure import Failure  # noqa: E402
+from .failure import UNREACHABLE, Failure  # noqa: E402
 from .reader import Reader  # noqa: E402
 from .signals import Signals  # noqa: E402
 from .source import Source  # noqa: E402
@@ -34,6 +34,10 @@ _FRESH_SECONDS = 1.0
 """A call that lived this long had a connection: its end begins a new outage."""
 
 _SHORTEST_PROBE_SECONDS = 1.0
+_LOOKS = 3
+"""A connection that is cut right behind its handshake looks as if the certificate was refused: so many in a row
+do not."""
+
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 15_000),
@@ -197,6 +201,7 @@ class _Outage:
         self._attempted = time.monotonic()
         self._deadline = 0.0
         self._pause = _FIRST_PAUSE_SECONDS
+        self._refusals = 0
 
     def over(self) -> None:
         """The call works: the next failure begins another one."""
@@ -230,4 +235,9 @@ class _Outage:
 
         seconds = max(min(seconds, self._client.timeout), _SHORTEST_PROBE_SECONDS)
         with self._client.signals.raising():
-            return diagnose.connection(self._client.context, seconds)
+            failure = diagnose.connection(self._client.context, seconds)
+        self._refusals = self._refusals + 1 if failure.reason == "CERTIFICATE_NOT_ACCEPTED" else 0
+        if not 0 < self._refusals < _LOOKS:
+            return failure
+        why = f"{self._client.context.server} closed the connection after the handshake"
+        return Failure(UNREACHABLE, "HUNG_UP", why, "again, a little later", passing=True)
