@@ -131,6 +131,11 @@ def _message(item: Item) -> pb.StreamOutputResponse:
     if isinstance(item, Gone):
         gone = pb.OutputGone(stream=stream, offset=item.offset, next_offset=item.end)
         return pb.StreamOutputResponse(gone=gone)
-    time = convert.timestamp(item.time_ns)
-    chunk = pb.OutputChunk(stream=stream, offset=item.offset, data=item.data, time=time)
-    return pb.StreamOutputResponse(chunk=chunk)
+    response = pb.StreamOutputResponse()
+    chunk = response.chunk  # filled in place: a message given to a constructor is copied, with all of its data
+    chunk.stream = stream
+    chunk.offset = item.offset
+    chunk.data = item.data
+    if item.time_ns:
+        chunk.time.FromNanoseconds(item.time_ns)
+    return response
