@@ -142,3 +142,46 @@ def test_a_child_killed_this_moment_was_not_executed_either() -> None:
     """Its descriptors are closed some time before it is a zombie; looked at in between, two hundred times."""
     done = subprocess.run([sys.executable, "-c", _KILLED], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def _with_input(folder: Path, uid: int) -> str:
+    """The job's input lies in that folder, under the job's id, and must be that user's."""
+    spool = f"spawn.Spool({str(folder)!r}, {uid})"
+    return f"import dataclasses; program = dataclasses.replace(program, spool={spool})"
+
+
+def test_an_input_is_read_to_its_end(tmp_path: Path) -> None:
+    """Else no test below says anything."""
+    (tmp_path / "x").write_text("given")
+    before = _with_input(tmp_path, os.geteuid())
+    assert _spawned(tmp_path, {"argv": ("sh", "-c", "cat; exit 5")}, before) == ("executed", 5, "given")
+
+
+@pytest.mark.parametrize(
+    ("arrange", "number"),
+    [
+        ("os.symlink('/etc/hostname', 'x')", errno.ELOOP),
+        ("os.mkfifo('x')", errno.EPERM),
+        ("os.mkdir('x')", errno.EPERM),
+        ("os.mknod('x', 0o600 | 0o140000)", errno.ENXIO),
+        ("open('other', 'w').close(); os.link('other', 'x')", errno.EPERM),
+        ("os.symlink('/dev/zero', 'x')", errno.ELOOP),
+        ("None", errno.ENOENT),
+        pytest.param("open('x', 'w').close(); os.chown('x', 65534, 65534)", errno.EPERM, marks=_AS_ROOT),
+    ],
+)
+def test_an_input_that_is_not_the_apis_own_file_is_refused(tmp_path: Path, arrange: str, number: int) -> None:
+    """A link, a FIFO that nobody writes, another's file: the child opens it as root, and neither follows nor hangs."""
+    folder = tmp_path / "input"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", f"import os; {arrange}"], cwd=folder, check=True)
+    assert _spawned(tmp_path, {}, _with_input(folder, os.geteuid())) == ("stdin", number, "")
+
+
+def test_a_folder_of_inputs_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """Wherever it leads."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/x").write_text("given")
+    (tmp_path / "input").symlink_to("real")
+    before = _with_input(tmp_path / "input", os.geteuid())
+    assert _spawned(tmp_path, {}, before) == ("stdin", errno.ENOTDIR, "")
