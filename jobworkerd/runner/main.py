@@ -90,6 +90,8 @@ class Runner:
         self.jobs.on_change = self._changed
         self.recorder.on_reap_overdue = self.jobs.kill_held
         self.recorder.on_unsent = self.jobs.take_back
+        # Not at SIGCHLD, which may be looked at before the peer is reaped.
+        self.api.on_gone = self.recorder.on_gone = self._end_if_alone
         self._control: Control | None = Control(folder, self._loop, self.reload)
         self._watch_signals()
 
@@ -196,7 +198,6 @@ class Runner:
         if signal.SIGCHLD in numbers:
             self._reap_orphans()
             self.jobs.look_again()
-            self._end_if_alone()
         if signal.SIGHUP in numbers:
             self.reload.begin(lambda _: None)
         if numbers & {signal.SIGTERM, signal.SIGINT}:

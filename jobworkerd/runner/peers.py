@@ -66,6 +66,7 @@ class Peer:
         self.phase = Phase.DOWN
         self.on_reap_overdue: Callable[[], None] = lambda: None
         self.on_unsent: Callable[[Message, tuple[int, ...]], None] = lambda _, fds: _close(fds)
+        self.on_gone: Callable[[], None] = lambda: None
         self._user = user
         self._loop = loop
         self._journal = journal
@@ -205,6 +206,7 @@ class Peer:
         self._pid = 0
         self.phase = Phase.DOWN
         self._again()
+        self.on_gone()
 
     def _last_words(self, endpoint: Endpoint) -> None:
         if self.phase is Phase.DYING:
