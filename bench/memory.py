@@ -10,8 +10,6 @@ from pathlib import Path
 from .place import Place
 from .table import Row
 
-MIB = 1 << 20
-
 
 def idle(place: Place) -> list[Row]:
     """Proportional, of each process of a worker that has had no call yet."""
