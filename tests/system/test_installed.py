@@ -254,3 +254,27 @@ def test_removing_stops_it_and_purging_leaves_nothing_but_the_users(
     assert after == before
     users = bare_container.run(["grep", "-c", "^jobworker", "/etc/passwd"]).stdout
     assert users == "3\n"
+
+
+def test_an_input_reaches_a_job_of_another_user(container: Container) -> None:
+    """Kept by the network process, opened by the job's own process while it is root, gone afterwards."""
+    script = "printf 'one\\ntwo\\n' | jobctl run --stdin - -- sh -c 'id -un; cat; wc -l </dev/stdin'"
+    done = container.run(["sh", "-c", script])
+    assert done.stdout == "jobworker-job\none\ntwo\n2\n"
+    assert container.run(["find", "/var/lib/jobworker/input", "-type", "f"]).stdout == ""
+    found = container.run(["stat", "-c", "%U %a", "/var/lib/jobworker/input"]).stdout
+    assert found == "jobworker 700\n"
+
+
+def test_output_is_live_and_goes_on_over_a_killed_network_process(container: Container) -> None:
+    """As users have it: follow, a new API, and the end; merged output in its order, the newest of a ring."""
+    script = "until [ -e /tmp/go ]; do sleep 0.1; done; echo end"
+    job = container.jobctl("start", "--shell", f"echo begin; {script}").stdout.strip()
+    follow = f"jobctl -q logs -f {job} >/root/followed & until [ -s /root/followed ]; do sleep 0.05; done"
+    kill = "kill -KILL $(pgrep -u jobworker -f jobworkerd.api)"
+    container.run(["sh", "-c", f"{follow}; {kill}; touch /tmp/go; wait; rm /tmp/go"])
+    assert Path(f"{container.root}/root/followed").read_text() == "begin\nend\n"
+    done = container.jobctl("run", "--merge-output", "--", "sh", "-c", "echo a; echo b >&2; echo c")
+    assert (done.stdout, done.stderr) == ("a\nb\nc\n", "")
+    done = container.jobctl("run", "--max-output", "64KiB", "--shell", "seq 1 200000 | tail -c 1000000", "-q")
+    assert done.stdout.endswith("199999\n200000\n")
