@@ -83,7 +83,8 @@ class Reading:
 
     def _next(self, ends: dict[int, int] | None) -> list[Piece]:
         """Pieces that are wanted in some part; empty where there are none by now."""
-        pieces = [self._files.piece_at(position) for position in self._newest.values()]
+        seen = [self._files.piece_at(position) for position in self._newest.values()]
+        pieces = [piece for piece in seen if piece is not None]
         while True:
             further = self._files.pieces(self._position)
             if further:

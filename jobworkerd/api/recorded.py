@@ -84,9 +84,9 @@ class Recorded:
             # Punched out: on to what is there.
             position = self._next_data(position + len(data) // RECORD.size * RECORD.size)
 
-    def piece_at(self, position: int) -> Piece:
-        """One of them, again: the newest of a stream may have grown."""
-        return next(_pieces(os.pread(self._fds[0], RECORD.size, position), position))
+    def piece_at(self, position: int) -> Piece | None:
+        """One of them, again: the newest of a stream may have grown, or a ring has given it up."""
+        return next(_pieces(os.pread(self._fds[0], RECORD.size, position), position), None)
 
     def begin(self, streams: list[int]) -> int:
         """The position of the first piece that is kept of any of these."""
