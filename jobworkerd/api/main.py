@@ -105,7 +105,7 @@ class Api:
     def _reload(self, message: Message, snapshot: bytes) -> None:
         if isinstance(message, messages.Drain):
             self._starting.draining = True
-            self._health.serving = False
+            self._health.drain()
         elif isinstance(message, messages.Prepare):
             self._client.send(messages.Prepared(message.generation, self._load(snapshot)))
         elif isinstance(message, messages.Commit) and self._prepared is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -10,7 +11,7 @@ import grpc
 from jobworkerd.v1 import health_pb2, health_pb2_grpc, jobworker_pb2, jobworker_pb2_grpc
 
 from . import tls
-from .access import Rule, guarded, unguarded_methods
+from .access import Rule, Write, guarded, guarded_stream, unguarded_methods
 from .decoding import Decoding
 from .service import Service
 
@@ -61,11 +62,15 @@ class Credentials:
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    """grpc.health.v1: SERVING until the worker drains. Watch is not offered: what changes ends the process."""
+    """grpc.health.v1: SERVING until the worker drains."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.serving = True
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """From now on NOT_SERVING, and who watches is told."""
+        self._draining.set()
 
     @property
     def policy(self) -> Any:  # noqa: ANN401 -- what ``guarded`` needs of a service
@@ -85,18 +90,28 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     @guarded(Rule.GRANTED)
     async def Check(self, _: Any, __: Any) -> Any:  # noqa: ANN401, N802 -- the proto's
         """Of the whole server."""
+        return self._status()
+
+    @guarded_stream(Rule.GRANTED)
+    async def Watch(self, _: Any, __: Any, write: Write) -> None:  # noqa: ANN401, N802
+        """The same now, and when it changes: it does so once."""
+        await write(self._status())
+        await self._draining.wait()
+        await write(self._status())
+
+    def _status(self) -> Any:  # noqa: ANN401
         status = health_pb2.HealthCheckResponse
-        return status(status=status.SERVING if self.serving else status.NOT_SERVING)
+        return status(status=status.NOT_SERVING if self._draining.is_set() else status.SERVING)
 
 
 def build(service: Service, credentials: Credentials, listen: tuple[str, ...]) -> tuple[Any, Health]:
     """A server bound to its addresses, not yet started. CannotListen; a method without a rule is a bug."""
-    descriptor = jobworker_pb2.DESCRIPTOR.services_by_name["JobWorker"]
-    missing = unguarded_methods(service, descriptor)
+    health = Health(service)
+    missing = unguarded_methods(service, jobworker_pb2.DESCRIPTOR.services_by_name["JobWorker"])
+    missing += unguarded_methods(health, health_pb2.DESCRIPTOR.services_by_name["Health"])
     assert not missing, f"methods without an access rule: {missing}"
     server = grpc.aio.server(options=_OPTIONS, interceptors=(Decoding(),))
     jobworker_pb2_grpc.add_JobWorkerServicer_to_server(service, server)
-    health = Health(service)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for address in listen:
         try:

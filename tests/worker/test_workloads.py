@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import Worker
+from wire import Wire, grpc, reason
+
+from jobworkerd.v1 import health_pb2, health_pb2_grpc
 
 
 def test_node_and_a_compiler_work(shared_worker: Worker, tmp_path: Path) -> None:
@@ -34,3 +38,16 @@ print(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
         [shared_worker.argv()[0], "-c", code], env=shared_worker.environment(), capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("SERVING\n", "")
+
+
+def test_whoever_watches_the_health_is_told_when_the_worker_drains(worker: Worker) -> None:
+    """SERVING at once, NOT_SERVING when it stops; who has no grant is refused."""
+    wire = Wire(worker.environment())
+    watch = health_pb2_grpc.HealthStub(wire.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    stranger = Wire(worker.environment(worker.client("jobworker://ops/nobody")))
+    with pytest.raises(grpc.RpcError) as refused:
+        next(health_pb2_grpc.HealthStub(stranger.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30))
+    assert (refused.value.code(), reason(refused.value)) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_GRANTED")
+    assert worker.stop() == 0
+    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
