@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from conftest import Worker, children, command_line, wait_for
@@ -106,11 +105,12 @@ def test_an_interrupted_run_stops_its_job(worker: Worker) -> None:
 
 def test_a_stop_gives_the_whole_group_its_grace(worker: Worker, tmp_path: Path) -> None:
     """The leader's end does not cut short what the rest of a pipeline does on TERM."""
-    flushed = tmp_path / "flushed"
-    script = f"(trap 'sleep 0.7; echo all >{flushed}; exit' TERM; while :; do sleep 0.05; done) | cat"
+    flushed, ready = tmp_path / "flushed", tmp_path / "ready"
+    script = (
+        f"(trap 'sleep 0.7; echo all >{flushed}; exit' TERM; touch {ready}; while :; do sleep 0.05; done) | cat"
+    )
     job = worker.job("--", "sh", "-c", script)
-    wait_for(lambda: worker.record(job)["state"] == "RUNNING")
-    time.sleep(0.3)
+    wait_for(ready.exists)
     assert worker.jobctl("stop", job).returncode == 0
     assert flushed.read_text() == "all\n"
 
