@@ -125,9 +125,11 @@ def test_unknown_methods_are_unimplemented(wire: Wire) -> None:
     """Of this service, of health, of one that is not there, and paths that are none."""
     rng = random.Random(_SEED)
     paths = [SERVICE + "".join(rng.choices("abcXYZ", k=8)) for _ in range(94)]
-    paths += ["/nosuch.Service/Start", "/jobworker.v1.JobWorker", SERVICE, "/", "/grpc.health.v1.Health/Watch"]
+    paths += ["/nosuch.Service/Start", "/jobworker.v1.JobWorker", SERVICE, "/", "/grpc.health.v1.Health/Look"]
     paths += ["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"]
     assert {wire.call(path, rng.randbytes(20))[:2] for path in paths} == {("UNIMPLEMENTED", "")}
+    assert wire.call("/grpc.health.v1.Health/Check", b"\xff" * 20) == _UNDECODABLE
+    assert wire.call("/grpc.health.v1.Health/Watch", b"\xff" * 20) == _UNDECODABLE
 
 
 @pytest.mark.parametrize("size", [(1 << 20) + 1, (4 << 20) + 1, 8 << 20])
